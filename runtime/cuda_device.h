@@ -1,0 +1,43 @@
+// What Context needs of a CUDA device; implemented in cuda_device.cpp, absent from a CPU build.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/view.h"
+
+struct CUstream_st;
+struct cublasContext;
+
+namespace gradmill {
+
+class CudaDevice {
+ public:
+  static int count();
+  explicit CudaDevice(int ordinal);
+  ~CudaDevice();
+  CudaDevice(CudaDevice&&) = delete;
+
+  void make_current() const;
+  CUstream_st* stream() const;
+  cublasContext* blas() const;
+  int multiprocessors() const;
+  std::string name() const;
+  std::int64_t free_bytes() const;
+  void synchronize() const;
+  void* allocate(std::size_t bytes) const;
+  void deallocate(void* pointer) const noexcept;
+  void copy(void* to, const void* from, std::size_t bytes) const;
+  void zero(void* to, std::size_t bytes) const;
+
+  static void* allocate_pinned(std::size_t bytes);
+  static void deallocate_pinned(void* pointer) noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gradmill
