@@ -6,8 +6,9 @@
 namespace gradmill {
 
 /// solutions[u] = argmin of row u's regularized least squares against fixed factors (AlsWeights).
-/// A row without ratings gives 0 (and with biased a bias of 0).
+/// A row without ratings gives 0, and a bias of 0.
 /// Shapes   as NormalEquationsArgs; solutions [rows, k], stride >= k, padding left alone;
+///          biases and solution_biases: both or neither (NormalEquationsArgs);
 ///          failures [1]: rows that were not positive definite are counted and set to 0.
 /// Effects  CPU: fused per row, the system stays in cache. CUDA: tiles of rows in bounded workspace
 ///          (at most workspace_bytes), heavy rows split over blocks; at most 4 launches a tile.
@@ -17,9 +18,11 @@ struct AlsSolveArgs {
   CsrView<const float> ratings;
   VectorView<const float> weights;
   MatrixView<const float> factors;
+  VectorView<const float> biases;
   MatrixView<const float> base;
   AlsWeights model;
   MatrixView<float> solutions;
+  VectorView<float> solution_biases;
   VectorView<std::int32_t> failures;
   std::int64_t workspace_bytes = std::int64_t{1} << 30;
 
@@ -29,11 +32,19 @@ struct AlsSolveArgs {
     v.in("ratings", ratings);
     v.in("weights", weights);
     v.in("factors", factors);
+    v.in("biases", biases);
     v.in("base", base);
     v.out("solutions", solutions);
+    v.out("solution_biases", solution_biases);
     v.out("failures", failures);
   }
 };
 void als_solve(const Context& ctx, const AlsSolveArgs& args);
+namespace cpu {
+void als_solve(const Context& ctx, const AlsSolveArgs& args);
+}
+namespace cuda {
+void als_solve(const Context& ctx, const AlsSolveArgs& args);
+}
 
 }  // namespace gradmill

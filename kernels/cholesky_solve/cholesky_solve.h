@@ -28,5 +28,11 @@ struct CholeskySolveArgs {
   }
 };
 void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args);
+namespace cpu {
+void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args);
+}
+namespace cuda {
+void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args);
+}
 
 }  // namespace gradmill

@@ -25,5 +25,11 @@ struct GramArgs {
   }
 };
 void gram(const Context& ctx, const GramArgs& args);
+namespace cpu {
+void gram(const Context& ctx, const GramArgs& args);
+}
+namespace cuda {
+void gram(const Context& ctx, const GramArgs& args);
+}
 
 }  // namespace gradmill

@@ -33,5 +33,11 @@ struct IalsCgArgs {
   }
 };
 void ials_cg(const Context& ctx, const IalsCgArgs& args);
+namespace cpu {
+void ials_cg(const Context& ctx, const IalsCgArgs& args);
+}
+namespace cuda {
+void ials_cg(const Context& ctx, const IalsCgArgs& args);
+}
 
 }  // namespace gradmill

@@ -43,5 +43,11 @@ struct MfPredictArgs {
   }
 };
 void mf_predict(const Context& ctx, const MfPredictArgs& args);
+namespace cpu {
+void mf_predict(const Context& ctx, const MfPredictArgs& args);
+}
+namespace cuda {
+void mf_predict(const Context& ctx, const MfPredictArgs& args);
+}
 
 }  // namespace gradmill

@@ -56,6 +56,12 @@ struct MfSgdArgs {
   void visit(V& v);
 };
 void mf_sgd(const Context& ctx, const MfSgdArgs& args);
+namespace cpu {
+void mf_sgd(const Context& ctx, const MfSgdArgs& args);
+}
+namespace cuda {
+void mf_sgd(const Context& ctx, const MfSgdArgs& args);
+}
 
 template <class V>
 void MfSgdArgs::visit(V& v) {

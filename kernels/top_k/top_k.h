@@ -33,5 +33,11 @@ struct TopKArgs {
   }
 };
 void top_k(const Context& ctx, const TopKArgs& args);
+namespace cpu {
+void top_k(const Context& ctx, const TopKArgs& args);
+}
+namespace cuda {
+void top_k(const Context& ctx, const TopKArgs& args);
+}
 
 }  // namespace gradmill

@@ -1,0 +1,90 @@
+// The one interface between rating files and everything that reads them: columnar chunks of rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gradmill {
+
+/// Ids of one column of a chunk: 64-bit integers, or strings kept back to back.
+struct IdColumn {
+  enum class Kind : std::uint8_t { i64, string } kind = Kind::i64;
+  std::vector<std::int64_t> numbers;       // kind i64
+  std::string bytes;                       // kind string: row r is bytes[ends[r-1] .. ends[r])
+  std::vector<std::int64_t> ends;
+
+  std::int64_t size() const {
+    return static_cast<std::int64_t>(kind == Kind::i64 ? numbers.size() : ends.size());
+  }
+  std::string_view text(std::int64_t row) const {
+    const auto r = static_cast<std::size_t>(row);
+    const auto begin = static_cast<std::size_t>(r ? ends[r - 1] : 0);
+    return std::string_view(bytes).substr(begin, static_cast<std::size_t>(ends[r]) - begin);
+  }
+  void clear() {
+    numbers.clear();
+    bytes.clear();
+    ends.clear();
+  }
+};
+
+/// Some consecutive rows. values, weights and timestamps have one entry a row or are empty
+/// (no such column: every value 1, every weight 1).
+struct RatingChunk {
+  IdColumn users, items;
+  std::vector<float> values, weights;
+  std::vector<std::int64_t> timestamps;
+  std::int64_t first_row = 0;  // of the file or data set, for messages
+  std::int64_t rows() const { return users.size(); }
+};
+
+enum class BadRecords : std::uint8_t { fail, skip };
+
+/// What was left out and why; `examples` are the first few full messages (file:line: …).
+struct ReadReport {
+  std::int64_t rows = 0;
+  std::int64_t skipped = 0;
+  std::vector<std::string> examples;
+};
+
+/// Names of the columns; for text without a header, 1-based positions ("1"). Empty: found by name
+/// (user, user_id, userId, …) or by position 1, 2, 3.
+struct RatingColumns {
+  std::string user, item, value, weight, timestamp;
+};
+
+struct RatingReadOptions {
+  RatingColumns columns;
+  std::string delimiter;             // text; empty: found from the first lines; may be longer ("::")
+  enum class Header : std::uint8_t { detect, yes, no } header = Header::detect;
+  bool has_values = true;            // false: every row is an interaction of value 1
+  BadRecords bad_records = BadRecords::fail;
+  int threads = 1;
+  int part = 0, parts = 1;           // read only the part-th of `parts` contiguous, disjoint pieces
+  std::int64_t chunk_rows = 1 << 18;  // about; a reader may give fewer or more
+};
+
+/// Gives the rows of one source (a file, a folder of files, a converted data set) in order.
+class RatingStream {
+ public:
+  virtual ~RatingStream() = default;
+  /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and column.
+  virtual bool next(RatingChunk& chunk) = 0;
+  virtual const ReadReport& report() const = 0;
+};
+
+/// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else text
+/// (*.csv, *.tsv, *.txt, *.dat, *.gz); a folder or a glob pattern stands for its files in sorted order.
+/// Errors: ErrorKind::input_missing naming the path.
+std::unique_ptr<RatingStream> open_ratings(const std::string& path, const RatingReadOptions& options);
+
+/// By format; open_ratings picks one of these.
+std::unique_ptr<RatingStream> open_text_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_hdf5_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_tfrecord_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_dataset_ratings(const std::string& folder, const RatingReadOptions& options);
+
+}  // namespace gradmill
