@@ -12,8 +12,8 @@ namespace gradmill {
 /// Ids of one column of a chunk: 64-bit integers, or strings kept back to back.
 struct IdColumn {
   enum class Kind : std::uint8_t { i64, string } kind = Kind::i64;
-  std::vector<std::int64_t> numbers;       // kind i64
-  std::string bytes;                       // kind string: row r is bytes[ends[r-1] .. ends[r])
+  std::vector<std::int64_t> numbers;  // kind i64
+  std::string bytes;                  // kind string: row r is bytes[ends[r-1] .. ends[r])
   std::vector<std::int64_t> ends;
 
   std::int64_t size() const {
@@ -58,12 +58,12 @@ struct RatingColumns {
 
 struct RatingReadOptions {
   RatingColumns columns;
-  std::string delimiter;             // text; empty: found from the first lines; may be longer ("::")
+  std::string delimiter;  // text; empty: found from the first lines; may be longer ("::")
   enum class Header : std::uint8_t { detect, yes, no } header = Header::detect;
-  bool has_values = true;            // false: every row is an interaction of value 1
+  bool has_values = true;  // false: every row is an interaction of value 1
   BadRecords bad_records = BadRecords::fail;
   int threads = 1;
-  int part = 0, parts = 1;           // read only the part-th of `parts` contiguous, disjoint pieces
+  int part = 0, parts = 1;  // read only the part-th of `parts` contiguous, disjoint pieces
   std::int64_t chunk_rows = 1 << 18;  // about; a reader may give fewer or more
 };
 
@@ -71,20 +71,27 @@ struct RatingReadOptions {
 class RatingStream {
  public:
   virtual ~RatingStream() = default;
-  /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and column.
+  /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and
+  /// column.
   virtual bool next(RatingChunk& chunk) = 0;
   virtual const ReadReport& report() const = 0;
 };
 
-/// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else text
-/// (*.csv, *.tsv, *.txt, *.dat, *.gz); a folder or a glob pattern stands for its files in sorted order.
-/// Errors: ErrorKind::input_missing naming the path.
-std::unique_ptr<RatingStream> open_ratings(const std::string& path, const RatingReadOptions& options);
+/// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else
+/// text
+/// (*.csv, *.tsv, *.txt, *.dat, *.gz); a folder or a glob pattern stands for its files in sorted
+/// order. Errors: ErrorKind::input_missing naming the path.
+std::unique_ptr<RatingStream> open_ratings(const std::string& path,
+                                           const RatingReadOptions& options);
 
 /// By format; open_ratings picks one of these.
-std::unique_ptr<RatingStream> open_text_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
-std::unique_ptr<RatingStream> open_hdf5_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
-std::unique_ptr<RatingStream> open_tfrecord_ratings(const std::vector<std::string>& files, const RatingReadOptions& options);
-std::unique_ptr<RatingStream> open_dataset_ratings(const std::string& folder, const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_text_ratings(const std::vector<std::string>& files,
+                                                const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_hdf5_ratings(const std::vector<std::string>& files,
+                                                const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_tfrecord_ratings(const std::vector<std::string>& files,
+                                                    const RatingReadOptions& options);
+std::unique_ptr<RatingStream> open_dataset_ratings(const std::string& folder,
+                                                   const RatingReadOptions& options);
 
 }  // namespace gradmill

@@ -1,5 +1,5 @@
-// Collectives over the ranks of a run. Three implementations: self (one rank, the identity), MPI (CPU
-// memory) and NCCL (GPU memory; host memory goes through the MPI communicator beneath it).
+// Collectives over the ranks of a run. Three implementations: self (one rank, the identity), MPI
+// (CPU memory) and NCCL (GPU memory; host memory goes through the MPI communicator beneath it).
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,27 @@ enum class ElementType : std::uint8_t { f32, f64, i32, i64, byte };
 
 template <class T>
 constexpr ElementType element_type() {
-  if constexpr (std::is_same_v<T, float>) return ElementType::f32;
-  else if constexpr (std::is_same_v<T, double>) return ElementType::f64;
-  else if constexpr (std::is_same_v<T, std::int32_t>) return ElementType::i32;
-  else if constexpr (std::is_same_v<T, std::int64_t>) return ElementType::i64;
-  else if constexpr (sizeof(T) == 1) return ElementType::byte;
-  else static_assert(!sizeof(T), "no element type");
+  if constexpr (std::is_same_v<T, float>)
+    return ElementType::f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return ElementType::f64;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return ElementType::i32;
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    return ElementType::i64;
+  else if constexpr (sizeof(T) == 1)
+    return ElementType::byte;
+  else
+    static_assert(!sizeof(T), "no element type");
 }
 
 /// Every rank calls the same collectives in the same order with matching counts. Counts are in
 /// elements and may exceed 2^31; per-rank counts have one entry a rank and may be 0.
-/// On device memory a call is enqueued, ordered after what ctx's stream holds and before what it gets
-/// next; on host memory the result is there when the call returns. Sums have one fixed order, so they
-/// are the same on every rank and in every run of the same world size.
-/// Errors: ErrorKind::peer_lost, with collective, sequence number and bytes, if it does not complete
-/// within the deadline or a peer is gone.
+/// On device memory a call is enqueued, ordered after what ctx's stream holds and before what it
+/// gets next; on host memory the result is there when the call returns. Sums have one fixed order,
+/// so they are the same on every rank and in every run of the same world size. Errors:
+/// ErrorKind::peer_lost, with collective, sequence number and bytes, if it does not complete within
+/// the deadline or a peer is gone.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -45,43 +51,49 @@ class Communicator {
   void all_reduce_sum(const Context& ctx, VectorView<T> values) {
     all_reduce_sum(ctx, values.data, values.size, element_type<T>(), values.device);
   }
-  /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its own
-  /// place within `all`.
+  /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its
+  /// own place within `all`.
   template <class T>
-  void all_gather(const Context& ctx, VectorView<const T> mine, std::span<const std::int64_t> counts,
-                  VectorView<T> all) {
+  void all_gather(const Context& ctx, VectorView<const T> mine,
+                  std::span<const std::int64_t> counts, VectorView<T> all) {
     all_gather(ctx, mine.data, counts, all.data, element_type<T>(), all.device);
   }
   /// The sum over ranks of all [sum of counts]; rank r gets its r-th part in mine [counts[r]].
   template <class T>
-  void reduce_scatter_sum(const Context& ctx, VectorView<const T> all, std::span<const std::int64_t> counts,
-                          VectorView<T> mine) {
+  void reduce_scatter_sum(const Context& ctx, VectorView<const T> all,
+                          std::span<const std::int64_t> counts, VectorView<T> mine) {
     reduce_scatter_sum(ctx, all.data, counts, mine.data, element_type<T>(), all.device);
   }
   template <class T>
   void broadcast(const Context& ctx, VectorView<T> values, int root) {
     broadcast(ctx, values.data, values.size, element_type<T>(), values.device, root);
   }
-  /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the parts
-  /// from rank 0, 1, ...; send_counts[r] here equals receive_counts[this rank] on rank r.
+  /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the
+  /// parts from rank 0, 1, ...; send_counts[r] here equals receive_counts[this rank] on rank r.
   template <class T>
-  void all_to_all(const Context& ctx, VectorView<const T> send, std::span<const std::int64_t> send_counts,
-                  VectorView<T> receive, std::span<const std::int64_t> receive_counts) {
-    all_to_all(ctx, send.data, send_counts, receive.data, receive_counts, element_type<T>(), receive.device);
+  void all_to_all(const Context& ctx, VectorView<const T> send,
+                  std::span<const std::int64_t> send_counts, VectorView<T> receive,
+                  std::span<const std::int64_t> receive_counts) {
+    all_to_all(ctx, send.data, send_counts, receive.data, receive_counts, element_type<T>(),
+               receive.device);
   }
   /// Returns when every rank has called it (host side).
   virtual void barrier() = 0;
 
  protected:
-  virtual void all_reduce_sum(const Context& ctx, void* values, std::int64_t count, ElementType type, Device device) = 0;
-  virtual void all_gather(const Context& ctx, const void* mine, std::span<const std::int64_t> counts, void* all,
-                          ElementType type, Device device) = 0;
-  virtual void reduce_scatter_sum(const Context& ctx, const void* all, std::span<const std::int64_t> counts,
-                                  void* mine, ElementType type, Device device) = 0;
-  virtual void broadcast(const Context& ctx, void* values, std::int64_t count, ElementType type, Device device,
-                         int root) = 0;
-  virtual void all_to_all(const Context& ctx, const void* send, std::span<const std::int64_t> send_counts,
-                          void* receive, std::span<const std::int64_t> receive_counts, ElementType type,
+  virtual void all_reduce_sum(const Context& ctx, void* values, std::int64_t count,
+                              ElementType type, Device device) = 0;
+  virtual void all_gather(const Context& ctx, const void* mine,
+                          std::span<const std::int64_t> counts, void* all, ElementType type,
+                          Device device) = 0;
+  virtual void reduce_scatter_sum(const Context& ctx, const void* all,
+                                  std::span<const std::int64_t> counts, void* mine,
+                                  ElementType type, Device device) = 0;
+  virtual void broadcast(const Context& ctx, void* values, std::int64_t count, ElementType type,
+                         Device device, int root) = 0;
+  virtual void all_to_all(const Context& ctx, const void* send,
+                          std::span<const std::int64_t> send_counts, void* receive,
+                          std::span<const std::int64_t> receive_counts, ElementType type,
                           Device device) = 0;
 };
 

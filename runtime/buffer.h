@@ -19,8 +19,10 @@ class Buffer {
   Buffer() = default;
   /// The context must outlive the buffer.
   Buffer(const Context& ctx, std::int64_t size)
-      : ctx_(&ctx), size_(size),
-        data_(size ? static_cast<T*>(ctx.allocate(static_cast<std::size_t>(size) * sizeof(T))) : nullptr) {}
+      : ctx_(&ctx),
+        size_(size),
+        data_(size ? static_cast<T*>(ctx.allocate(static_cast<std::size_t>(size) * sizeof(T)))
+                   : nullptr) {}
   Buffer(Buffer&& o) noexcept
       : ctx_(o.ctx_), size_(std::exchange(o.size_, 0)), data_(std::exchange(o.data_, nullptr)) {}
   Buffer& operator=(Buffer&& o) noexcept {
@@ -75,7 +77,8 @@ class Buffer {
 /// Copies a view between host and device memory, enqueued on ctx's stream. Sizes must agree.
 template <class T>
 void copy(const Context& ctx, VectorView<T> to, VectorView<const T> from) {
-  copy_bytes(ctx, to.data, to.device, from.data, from.device, static_cast<std::size_t>(from.size) * sizeof(T));
+  copy_bytes(ctx, to.data, to.device, from.data, from.device,
+             static_cast<std::size_t>(from.size) * sizeof(T));
 }
 
 }  // namespace gradmill

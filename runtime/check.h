@@ -85,8 +85,8 @@ class ArgumentTwin {
     return static_cast<T*>(upload_bytes(host, static_cast<std::size_t>(count) * sizeof(T)));
   }
   template <class T>
-  void watch(std::string_view name, const T* host, const T* device, std::int64_t rows, std::int64_t cols,
-             std::int64_t stride) {
+  void watch(std::string_view name, const T* host, const T* device, std::int64_t rows,
+             std::int64_t cols, std::int64_t stride) {
     outputs_.push_back({std::string(name), kind_of(host), host, device, rows, cols, stride});
   }
   void* upload_bytes(const void* host, std::size_t bytes);
@@ -98,11 +98,12 @@ class ArgumentTwin {
   std::vector<Output> outputs_;
 };
 
-/// Runs a kernel on ctx's device: cpu(ctx, args) or cuda(ctx, args); on a check context both, on twins
-/// of the same arguments, then compares. Args has visit() and `static constexpr Tolerance tolerance`.
+/// Runs a kernel on ctx's device: cpu(ctx, args) or cuda(ctx, args); on a check context both, on
+/// twins of the same arguments, then compares. Args has visit() and `static constexpr Tolerance
+/// tolerance`.
 template <class Args, class Cpu, class Cuda>
-void run_kernel(const Context& ctx, [[maybe_unused]] std::string_view name, const Args& args, Cpu&& cpu,
-                Cuda&& cuda) {
+void run_kernel(const Context& ctx, [[maybe_unused]] std::string_view name, const Args& args,
+                Cpu&& cpu, Cuda&& cuda) {
   if constexpr (kHasCuda) {
     if (ctx.is_cuda()) return cuda(ctx, args);
     if (ctx.shadow()) {

@@ -21,8 +21,10 @@ void* allocate_host(std::size_t bytes) {
   const std::size_t align = bytes >= kHugePage ? kHugePage : 64;
   const std::size_t rounded = (bytes + align - 1) / align * align;
   void* pointer = rounded >= bytes ? std::aligned_alloc(align, rounded) : nullptr;
-  expect(pointer != nullptr, ErrorKind::out_of_memory, "cpu: {} bytes asked for, and the system has no more", bytes);
-  if (align == kHugePage) (void)madvise(pointer, rounded, MADV_HUGEPAGE);  // a wish: 4 KiB pages work too
+  expect(pointer != nullptr, ErrorKind::out_of_memory,
+         "cpu: {} bytes asked for, and the system has no more", bytes);
+  if (align == kHugePage)
+    (void)madvise(pointer, rounded, MADV_HUGEPAGE);  // a wish: 4 KiB pages work too
   return pointer;
 }
 
@@ -64,7 +66,8 @@ Context Context::cuda([[maybe_unused]] int ordinal, [[maybe_unused]] int threads
     impl->cuda = std::make_unique<CudaDevice>(ordinal);
   } else {
     fail(ErrorKind::usage,
-         "device 'cuda:{}' was asked for, but this build has no CUDA; configure with --preset cuda or use --device cpu",
+         "device 'cuda:{}' was asked for, but this build has no CUDA; configure with --preset cuda "
+         "or use --device cpu",
          ordinal);
   }
   return Context(std::move(impl));
@@ -79,7 +82,8 @@ Context Context::check(int ordinal, int threads) {
 
 std::vector<std::unique_ptr<Context>> Context::all_cuda() {
   std::vector<std::unique_ptr<Context>> all;
-  for (int ordinal = 0; ordinal < cuda_device_count(); ++ordinal) all.emplace_back(new Context(cuda(ordinal)));
+  for (int ordinal = 0; ordinal < cuda_device_count(); ++ordinal)
+    all.emplace_back(new Context(cuda(ordinal)));
   return all;
 }
 
@@ -98,7 +102,8 @@ std::string Context::describe() const {
   if constexpr (kHasCuda) {
     if (is_cuda()) return fmt::format("cuda:{} {}", device().ordinal, impl_->cuda->name());
   }
-  const std::string cpu = fmt::format("cpu, {} thread{}", threads().size(), threads().size() == 1 ? "" : "s");
+  const std::string cpu =
+      fmt::format("cpu, {} thread{}", threads().size(), threads().size() == 1 ? "" : "s");
   return shadow() ? fmt::format("check of {} against {}", cpu, shadow()->describe()) : cpu;
 }
 
@@ -142,11 +147,12 @@ void Context::deallocate(void* pointer, [[maybe_unused]] std::size_t bytes) cons
   std::free(pointer);
 }
 
-void copy_bytes(const Context& ctx, void* to, Device to_device, const void* from, Device from_device,
-                std::size_t bytes) {
+void copy_bytes(const Context& ctx, void* to, Device to_device, const void* from,
+                Device from_device, std::size_t bytes) {
   if (bytes == 0) return;
   if constexpr (kHasCuda) {
-    if (to_device.kind == DeviceKind::cuda || from_device.kind == DeviceKind::cuda) return ctx.copy_device(to, from, bytes);
+    if (to_device.kind == DeviceKind::cuda || from_device.kind == DeviceKind::cuda)
+      return ctx.copy_device(to, from, bytes);
   }
   require(to_device.kind == DeviceKind::cpu && from_device.kind == DeviceKind::cpu,
           "copy of {} bytes to a CUDA device in a build without CUDA", bytes);

@@ -1,4 +1,5 @@
-// One device with its streams, BLAS handle, threads and workspace. Everything that computes takes one.
+// One device with its streams, BLAS handle, threads and workspace. Everything that computes takes
+// one.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,8 @@
 
 #include "runtime/view.h"
 
-struct CUstream_st;     // cudaStream_t is CUstream_st*
-struct cublasContext;   // cublasHandle_t is cublasContext*
+struct CUstream_st;    // cudaStream_t is CUstream_st*
+struct cublasContext;  // cublasHandle_t is cublasContext*
 
 namespace gradmill {
 
@@ -43,9 +44,9 @@ class Context {
   /// "cpu, 2 threads" or "cuda:0 NVIDIA H100 80GB HBM3".
   std::string describe() const;
 
-  CUstream_st* stream() const;   // compute stream of a CUDA context
-  cublasContext* blas() const;   // bound to stream(); workspace set, so results are deterministic
-  int multiprocessors() const;   // of a CUDA context
+  CUstream_st* stream() const;  // compute stream of a CUDA context
+  cublasContext* blas() const;  // bound to stream(); workspace set, so results are deterministic
+  int multiprocessors() const;  // of a CUDA context
   std::int64_t free_bytes() const;  // device memory, or the machine's available memory
 
   ThreadPool& threads() const;
@@ -73,7 +74,8 @@ class Context {
 };
 
 /// Runs `cuda` on a CUDA context and `cpu` on any other. A build without CUDA drops the first, so a
-/// kernel that has no CUDA implementation is a link error in a CUDA build and nothing in a CPU build.
+/// kernel that has no CUDA implementation is a link error in a CUDA build and nothing in a CPU
+/// build.
 template <class Cpu, class Cuda>
 void on_device(const Context& ctx, Cpu&& cpu, Cuda&& cuda) {
   if constexpr (kHasCuda) {
@@ -84,7 +86,7 @@ void on_device(const Context& ctx, Cpu&& cpu, Cuda&& cuda) {
 
 /// Copies bytes between (or within) host memory and this context's device, enqueued on its stream.
 /// Host memory that is not pinned may be reused at once; results are there after synchronize().
-void copy_bytes(const Context& ctx, void* to, Device to_device, const void* from, Device from_device,
-                std::size_t bytes);
+void copy_bytes(const Context& ctx, void* to, Device to_device, const void* from,
+                Device from_device, std::size_t bytes);
 
 }  // namespace gradmill

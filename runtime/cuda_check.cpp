@@ -15,7 +15,8 @@ void throw_cuda_error(int status, std::string_view doing, const std::source_loca
   (void)cudaGetLastError();  // clear the error if it is not sticky
   const bool memory = error == cudaErrorMemoryAllocation;
   fail(memory ? ErrorKind::out_of_memory : ErrorKind::device, "{}:{}: CUDA could not {}: {} ({})",
-       base_name(at.file_name()), at.line(), doing, cudaGetErrorString(error), cudaGetErrorName(error));
+       base_name(at.file_name()), at.line(), doing, cudaGetErrorString(error),
+       cudaGetErrorName(error));
 }
 
 void throw_cublas_error(int status, std::string_view doing, const std::source_location& at) {

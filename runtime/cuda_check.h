@@ -7,8 +7,10 @@
 
 namespace gradmill {
 
-[[noreturn]] void throw_cuda_error(int status, std::string_view doing, const std::source_location& at);
-[[noreturn]] void throw_cublas_error(int status, std::string_view doing, const std::source_location& at);
+[[noreturn]] void throw_cuda_error(int status, std::string_view doing,
+                                   const std::source_location& at);
+[[noreturn]] void throw_cublas_error(int status, std::string_view doing,
+                                     const std::source_location& at);
 
 /// Throws ErrorKind::out_of_memory for failed allocations, ErrorKind::device for everything else.
 template <class Status>

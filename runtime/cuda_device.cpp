@@ -42,24 +42,28 @@ int CudaDevice::count() {
 CudaDevice::CudaDevice(int ordinal) : impl_(std::make_unique<Impl>()) {
   const int devices = count();
   expect(ordinal >= 0 && ordinal < devices, ErrorKind::usage,
-         "device 'cuda:{}' was asked for, but {} CUDA device(s) are visible; run `gradmill doctor` or use --device cpu",
+         "device 'cuda:{}' was asked for, but {} CUDA device(s) are visible; run `gradmill doctor` "
+         "or use --device cpu",
          ordinal, devices);
   impl_->ordinal = ordinal;
   cuda_check(cudaSetDevice(ordinal), "select the device");
-  cuda_check(cudaDeviceGetAttribute(&impl_->multiprocessors, cudaDevAttrMultiProcessorCount, ordinal),
-             "read the device's attributes");
+  cuda_check(
+      cudaDeviceGetAttribute(&impl_->multiprocessors, cudaDevAttrMultiProcessorCount, ordinal),
+      "read the device's attributes");
   impl_->stream = make_stream();
   // Keep freed memory in the pool: a step must not go back to the driver.
   cuda_check(cudaDeviceGetDefaultMemPool(&impl_->pool, ordinal), "get the memory pool");
   std::uint64_t keep = UINT64_MAX;
-  cuda_check(cudaMemPoolSetAttribute(impl_->pool, cudaMemPoolAttrReleaseThreshold, &keep), "set up the memory pool");
+  cuda_check(cudaMemPoolSetAttribute(impl_->pool, cudaMemPoolAttrReleaseThreshold, &keep),
+             "set up the memory pool");
   cublasHandle_t blas = nullptr;
   cublas_check(cublasCreate(&blas), "create a handle");
   impl_->blas = Blas(blas);
   cublas_check(cublasSetStream(blas, impl_->stream.get()), "set the stream");
   cuda_check(cudaMallocAsync(&impl_->blas_workspace, kBlasWorkspaceBytes, impl_->stream.get()),
              "allocate cuBLAS's workspace");
-  cublas_check(cublasSetWorkspace(blas, impl_->blas_workspace, kBlasWorkspaceBytes), "set the workspace");
+  cublas_check(cublasSetWorkspace(blas, impl_->blas_workspace, kBlasWorkspaceBytes),
+               "set the workspace");
 }
 
 CudaDevice::~CudaDevice() {
@@ -70,7 +74,9 @@ CudaDevice::~CudaDevice() {
   (void)cudaStreamSynchronize(impl_->stream.get());
 }
 
-void CudaDevice::make_current() const { cuda_check(cudaSetDevice(impl_->ordinal), "select the device"); }
+void CudaDevice::make_current() const {
+  cuda_check(cudaSetDevice(impl_->ordinal), "select the device");
+}
 CUstream_st* CudaDevice::stream() const { return impl_->stream.get(); }
 cublasContext* CudaDevice::blas() const { return impl_->blas.get(); }
 int CudaDevice::multiprocessors() const { return impl_->multiprocessors; }
@@ -100,8 +106,8 @@ void* CudaDevice::allocate(std::size_t bytes) const {
   if (status == cudaErrorMemoryAllocation) {
     (void)cudaGetLastError();
     fail(ErrorKind::out_of_memory,
-         "cuda:{}: {} bytes asked for, {} free; use fewer factors, more ranks, or --device cpu", impl_->ordinal,
-         bytes, free_bytes());
+         "cuda:{}: {} bytes asked for, {} free; use fewer factors, more ranks, or --device cpu",
+         impl_->ordinal, bytes, free_bytes());
   }
   cuda_check(status, "allocate device memory");
   return pointer;

@@ -15,8 +15,9 @@ std::string timestamp() {
   std::timespec_get(&now, TIME_UTC);
   std::tm utc{};
   gmtime_r(&now.tv_sec, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, now.tv_nsec / 1'000'000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
+                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                     now.tv_nsec / 1'000'000);
 }
 }  // namespace
 
@@ -28,7 +29,8 @@ void Log::open_file(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (file_) std::fclose(file_);
   file_ = std::fopen(path.c_str(), "ae");
-  expect(file_ != nullptr, ErrorKind::cannot_write, "{}: cannot open the log: {}", path, std::strerror(errno));
+  expect(file_ != nullptr, ErrorKind::cannot_write, "{}: cannot open the log: {}", path,
+         std::strerror(errno));
 }
 
 void Log::write(LogLevel level, std::string_view text) {

@@ -28,7 +28,13 @@ GRADMILL_HD inline Philox4 philox(Philox4 c, std::uint64_t key) {
 }
 
 /// Which use of random numbers: two uses of one seed never share a number.
-enum class RandomStream : std::uint32_t { init_users = 1, init_items = 2, shuffle = 3, split = 4, negative = 5 };
+enum class RandomStream : std::uint32_t {
+  init_users = 1,
+  init_items = 2,
+  shuffle = 3,
+  split = 4,
+  negative = 5
+};
 
 GRADMILL_HD inline Philox4 random_bits(std::uint64_t seed, RandomStream stream, std::uint64_t index,
                                        std::uint32_t draw = 0) {
@@ -38,7 +44,9 @@ GRADMILL_HD inline Philox4 random_bits(std::uint64_t seed, RandomStream stream, 
 }
 
 /// In [0, 1), 24 bits.
-GRADMILL_HD inline float to_unit(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+GRADMILL_HD inline float to_unit(std::uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 0x1p-24f;
+}
 
 /// Two standard normal numbers of (index, draw) by Box and Muller.
 struct NormalPair {
@@ -49,7 +57,8 @@ inline NormalPair random_normal(std::uint64_t seed, RandomStream stream, std::ui
   const Philox4 r = random_bits(seed, stream, index, draw);
   const double u = (r.x[0] + 1.0) * 0x1p-32, angle = 6.283185307179586 * (r.x[1] * 0x1p-32);
   const double radius = std::sqrt(-2.0 * std::log(u));
-  return {static_cast<float>(radius * std::cos(angle)), static_cast<float>(radius * std::sin(angle))};
+  return {static_cast<float>(radius * std::cos(angle)),
+          static_cast<float>(radius * std::sin(angle))};
 }
 
 /// A keyed permutation of [0, n): balanced Feistel network of Philox with cycle walking, so that an
@@ -69,9 +78,11 @@ class Permutation {
 
  private:
   std::uint64_t once(std::uint64_t i) const {
-    auto left = static_cast<std::uint32_t>(i >> half_bits_), right = static_cast<std::uint32_t>(i) & mask_;
+    auto left = static_cast<std::uint32_t>(i >> half_bits_),
+         right = static_cast<std::uint32_t>(i) & mask_;
     for (std::uint32_t round = 0; round < 4; ++round) {
-      const Philox4 r = philox({{right, round, epoch_, static_cast<std::uint32_t>(RandomStream::shuffle)}}, seed_);
+      const Philox4 r = philox(
+          {{right, round, epoch_, static_cast<std::uint32_t>(RandomStream::shuffle)}}, seed_);
       const std::uint32_t next = left ^ (r.x[0] & mask_);
       left = right;
       right = next;

@@ -83,7 +83,8 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   for (int t = 1; t < threads; ++t)
-    state_->workers.emplace_back([s = state_.get(), t](const std::stop_token& stop) { s->work(stop, t); });
+    state_->workers.emplace_back(
+        [s = state_.get(), t](const std::stop_token& stop) { s->work(stop, t); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -101,7 +102,8 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain, const Stat
   if (count <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
   if (state_->workers.empty() || count <= grain) {
-    for (std::int64_t first = 0; first < count; first += grain) body(first, std::min(first + grain, count), 0);
+    for (std::int64_t first = 0; first < count; first += grain)
+      body(first, std::min(first + grain, count), 0);
     return;
   }
   State& s = *state_;

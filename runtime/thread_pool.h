@@ -22,8 +22,9 @@ class ThreadPool {
   /// Calls body(first, last, thread) for ranges of at most `grain` items that cover [0, count) once
   /// each; thread in [0, size()). Returns when all are done; the first exception is rethrown.
   /// The caller works too. Not reentrant: a body must not call parallel_for of its own pool.
-  void parallel_for(std::int64_t count, std::int64_t grain,
-                    const std::function<void(std::int64_t first, std::int64_t last, int thread)>& body);
+  void parallel_for(
+      std::int64_t count, std::int64_t grain,
+      const std::function<void(std::int64_t first, std::int64_t last, int thread)>& body);
 
  private:
   struct State;

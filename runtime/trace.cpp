@@ -30,7 +30,8 @@ TraceSpan::~TraceSpan() {
 #if GRADMILL_HAS_CUDA
   nvtxRangePop();
 #endif
-  if (start_ns_) tracer_.events_.push_back({std::move(name_), start_ns_, monotonic_ns() - start_ns_});
+  if (start_ns_)
+    tracer_.events_.push_back({std::move(name_), start_ns_, monotonic_ns() - start_ns_});
 }
 
 void Tracer::write(const std::string& path) const {
@@ -39,8 +40,9 @@ void Tracer::write(const std::string& path) const {
   const char* separator = "";
   for (const Event& e : events_) {
     file << separator
-         << fmt::format(R"({{"name":"{}","ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f}}})", e.name, rank_,
-                        getpid(), static_cast<double>(e.start_ns) / 1e3, static_cast<double>(e.duration_ns) / 1e3);
+         << fmt::format(R"({{"name":"{}","ph":"X","pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f}}})",
+                        e.name, rank_, getpid(), static_cast<double>(e.start_ns) / 1e3,
+                        static_cast<double>(e.duration_ns) / 1e3);
     separator = ",\n";
   }
   file << "\n]}\n";

@@ -32,9 +32,7 @@ struct VectorView {
   VectorView slice(std::int64_t first, std::int64_t count) const {
     return {data + first, count, device};
   }
-  operator VectorView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  operator VectorView<const T>() const requires(!std::is_const_v<T>) {
     return {data, size, device};
   }
 };
@@ -54,9 +52,7 @@ struct MatrixView {
     return {data + first * stride, count, cols, stride, device};
   }
   VectorView<T> flat() const { return {data, rows * stride, device}; }  // padding included
-  operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) {
     return {data, rows, cols, stride, device};
   }
 };

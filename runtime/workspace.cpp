@@ -13,7 +13,9 @@ Workspace::~Workspace() {
 }
 
 Workspace::Scope::Scope(const Context& ctx)
-    : workspace_(ctx.workspace()), device_(ctx.device()), block_(workspace_.current_),
+    : workspace_(ctx.workspace()),
+      device_(ctx.device()),
+      block_(workspace_.current_),
       used_(workspace_.blocks_.empty() ? 0 : workspace_.blocks_[workspace_.current_].used) {
   ++workspace_.depth_;
 }
@@ -42,11 +44,13 @@ Workspace::Scope::~Scope() {
 void* Workspace::Scope::take_bytes(std::size_t bytes) {
   Workspace& w = workspace_;
   bytes = (std::max<std::size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign;
-  while (w.current_ < w.blocks_.size() && w.blocks_[w.current_].bytes - w.blocks_[w.current_].used < bytes &&
+  while (w.current_ < w.blocks_.size() &&
+         w.blocks_[w.current_].bytes - w.blocks_[w.current_].used < bytes &&
          w.current_ + 1 < w.blocks_.size())
     ++w.current_;
   if (w.blocks_.empty() || w.blocks_[w.current_].bytes - w.blocks_[w.current_].used < bytes) {
-    const std::size_t size = std::max({bytes, kFirstBlock, w.blocks_.empty() ? 0 : w.blocks_.back().bytes});
+    const std::size_t size =
+        std::max({bytes, kFirstBlock, w.blocks_.empty() ? 0 : w.blocks_.back().bytes});
     w.blocks_.push_back({static_cast<std::byte*>(w.ctx_.allocate(size)), size, 0});
     w.current_ = w.blocks_.size() - 1;
   }

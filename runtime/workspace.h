@@ -1,5 +1,5 @@
-// Scratch memory of one context: a stack of allocations, released when the scope that took them ends.
-// Kernels take their temporaries here, so that a step allocates nothing after the first.
+// Scratch memory of one context: a stack of allocations, released when the scope that took them
+// ends. Kernels take their temporaries here, so that a step allocates nothing after the first.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,8 @@ class Workspace {
     /// Uninitialized, 256-byte aligned.
     template <class T>
     VectorView<T> take(std::int64_t count) {
-      return {static_cast<T*>(take_bytes(static_cast<std::size_t>(count) * sizeof(T))), count, device_};
+      return {static_cast<T*>(take_bytes(static_cast<std::size_t>(count) * sizeof(T))), count,
+              device_};
     }
 
    private:

@@ -16,13 +16,20 @@ struct RandomRatings {
   std::vector<float> values;
 
   CsrView<const float> view() const {
-    return {rows, cols, static_cast<std::int64_t>(indices.size()), offsets.data(), indices.data(), values.data(), {}};
+    return {rows,
+            cols,
+            static_cast<std::int64_t>(indices.size()),
+            offsets.data(),
+            indices.data(),
+            values.data(),
+            {}};
   }
 };
 
-/// Row r gets lengths[r % lengths.size()] ratings (at most cols, distinct columns, ascending) in [1, 5].
-inline RandomRatings random_ratings(std::int64_t rows, std::int64_t cols, const std::vector<std::int64_t>& lengths,
-                                    unsigned seed) {
+/// Row r gets lengths[r % lengths.size()] ratings (at most cols, distinct columns, ascending) in
+/// [1, 5].
+inline RandomRatings random_ratings(std::int64_t rows, std::int64_t cols,
+                                    const std::vector<std::int64_t>& lengths, unsigned seed) {
   RandomRatings r;
   r.rows = rows;
   r.cols = cols;
