@@ -1,6 +1,7 @@
 // The one interface between rating files and everything that reads them: columnar chunks of rows.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -43,10 +44,19 @@ struct RatingChunk {
 
 enum class BadRecords : std::uint8_t { fail, skip };
 
+/// Why a record was left out.
+enum class BadRecord : std::uint8_t {
+  malformed,    // cannot be parsed, or a field has the wrong kind
+  missing,      // an empty field, or no such feature
+  non_finite,   // a value or weight is NaN or infinite
+  out_of_range  // an id, time or value that its type cannot hold
+};
+
 /// What was left out and why; `examples` are the first few full messages (file:line: …).
 struct ReadReport {
   std::int64_t rows = 0;
   std::int64_t skipped = 0;
+  std::array<std::int64_t, 4> skipped_by{};  // indexed by BadRecord; sums to `skipped`
   std::vector<std::string> examples;
 };
 
@@ -65,6 +75,7 @@ struct RatingReadOptions {
   int threads = 1;
   int part = 0, parts = 1;  // read only the part-th of `parts` contiguous, disjoint pieces
   std::int64_t chunk_rows = 1 << 18;  // about; a reader may give fewer or more
+  bool verify = true;  // converted data sets: check each shard's digest before it is read
 };
 
 /// Gives the rows of one source (a file, a folder of files, a converted data set) in order.
