@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "models": {"runtime", "kernels", "dist"},
     "launch": {"runtime", "kernels", "dist", "data", "models"},
 }
-# Libraries that stay behind .cpp and .cu files: no header of ours shows them to whoever includes it.
+# Libraries that stay within a folder: no header that another folder includes leads to one of them.
 PRIVATE_LIBRARIES = re.compile(
     r"(cuda|cublas|nvtx|nccl|cub/|thrust/|cooperative_groups|mma\.h|Eigen/|mpi\.h|hdf5|H5|zlib|xxhash|toml\+\+/|nlohmann/|CLI/)"
 )
@@ -42,15 +42,13 @@ def reached_libraries(root, path, seen, trail):
 
 
 def check(root):
-    problems, files = [], 0
+    problems, files, public = [], 0, set()
     for folder, allowed in MAY_INCLUDE.items():
         for path in sorted(p for p in (root / folder).rglob("*") if p.suffix in SUFFIXES):
             files += 1
             here = path.relative_to(root)
             for line, ours, name in includes(path):
                 if not ours:
-                    if path.suffix == ".h" and PRIVATE_LIBRARIES.match(name):
-                        problems.append(f"{here}:{line}: <{name}> in a header; include it in the .cpp and forward-declare")
                     continue
                 target = name.split("/")[0]
                 if not (root / name).is_file():
@@ -58,10 +56,16 @@ def check(root):
                 elif target != folder and target not in allowed:
                     may = ", ".join(sorted(allowed)) or "nothing else"
                     problems.append(f"{here}:{line}: {folder}/ may not include {target}/ (it may include: {may})")
+                elif target != folder:
+                    public.add(name)
             if path.suffix in {".cu", ".cuh"}:
                 for trail, name in reached_libraries(root, path, set(), [str(here)]):
                     if NOT_IN_CUDA.match(name):
                         problems.append(f"{here}: nvcc would parse <{name}>, by {' -> '.join(trail)}")
+    for header in sorted(public):
+        for trail, name in reached_libraries(root, root / header, {header}, [header]):
+            if PRIVATE_LIBRARIES.match(name):
+                problems.append(f"{' -> '.join(trail)}: <{name}> in a header that other folders include")
     return problems, files
 
 
