@@ -8,27 +8,10 @@
 #include <string_view>
 
 #include "runtime/context.h"
+#include "runtime/element_type.h"
 #include "runtime/view.h"
 
 namespace gradmill {
-
-enum class ElementType : std::uint8_t { f32, f64, i32, i64, byte };
-
-template <class T>
-constexpr ElementType element_type() {
-  if constexpr (std::is_same_v<T, float>)
-    return ElementType::f32;
-  else if constexpr (std::is_same_v<T, double>)
-    return ElementType::f64;
-  else if constexpr (std::is_same_v<T, std::int32_t>)
-    return ElementType::i32;
-  else if constexpr (std::is_same_v<T, std::int64_t>)
-    return ElementType::i64;
-  else if constexpr (sizeof(T) == 1)
-    return ElementType::byte;
-  else
-    static_assert(!sizeof(T), "no element type");
-}
 
 /// Every rank calls the same collectives in the same order with matching counts. Counts are in
 /// elements and may exceed 2^31; per-rank counts have one entry a rank and may be 0.
