@@ -82,16 +82,14 @@ struct RatingReadOptions {
 class RatingStream {
  public:
   virtual ~RatingStream() = default;
-  /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and
-  /// column.
+  /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and column.
   virtual bool next(RatingChunk& chunk) = 0;
   virtual const ReadReport& report() const = 0;
 };
 
-/// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else
-/// text
-/// (*.csv, *.tsv, *.txt, *.dat, *.gz); a folder or a glob pattern stands for its files in sorted
-/// order. Errors: ErrorKind::input_missing naming the path.
+/// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else text
+/// (*.csv, *.tsv, *.txt, *.dat, *.gz); a folder or a glob pattern stands for its files in sorted order.
+/// Errors: ErrorKind::input_missing naming the path.
 std::unique_ptr<RatingStream> open_ratings(const std::string& path,
                                            const RatingReadOptions& options);
 

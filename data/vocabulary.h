@@ -11,8 +11,8 @@
 
 namespace gradmill {
 
-/// Ids in ascending order (numbers by value, strings by bytes), each once: so the row of an id does
-/// not depend on the order of the data, nor on how many ranks read it. At most 2^31 - 1 ids.
+/// Ids in ascending order (numbers by value, strings by bytes), each once: so the row of an id does not
+/// depend on the order of the data, nor on how many ranks read it. At most 2^31 - 1 ids.
 class Vocabulary {
  public:
   Vocabulary() = default;
@@ -51,8 +51,8 @@ struct RatingTable {
   std::int64_t rows() const { return static_cast<std::int64_t>(user.size()); }
 };
 
-/// Reads a stream to its end; ids are coded as chunks arrive, so the peak memory is the table plus
-/// one chunk. Errors: ErrorKind::data if the columns differ from chunk to chunk.
+/// Reads a stream to its end; ids are coded as chunks arrive, so the peak memory is the table plus one
+/// chunk. Errors: ErrorKind::data if the columns differ from chunk to chunk.
 RatingTable read_rating_table(RatingStream& stream, int threads);
 
 }  // namespace gradmill

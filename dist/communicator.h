@@ -1,5 +1,5 @@
-// Collectives over the ranks of a run. Three implementations: self (one rank, the identity), MPI
-// (CPU memory) and NCCL (GPU memory; host memory goes through the MPI communicator beneath it).
+// Collectives over the ranks of a run. Three implementations: self (one rank, the identity), MPI (CPU
+// memory) and NCCL (GPU memory; host memory goes through the MPI communicator beneath it).
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ namespace gradmill {
 
 /// Every rank calls the same collectives in the same order with matching counts. Counts are in
 /// elements and may exceed 2^31; per-rank counts have one entry a rank and may be 0.
-/// On device memory a call is enqueued, ordered after what ctx's stream holds and before what it
-/// gets next; on host memory the result is there when the call returns. Sums have one fixed order,
-/// so they are the same on every rank and in every run of the same world size. Errors:
-/// ErrorKind::peer_lost, with collective, sequence number and bytes, if it does not complete within
-/// the deadline or a peer is gone.
+/// On device memory a call is enqueued, ordered after what ctx's stream holds and before what it gets
+/// next; on host memory the result is there when the call returns. Sums have one fixed order, so they
+/// are the same on every rank and in every run of the same world size.
+/// Errors: ErrorKind::peer_lost, with collective, sequence number and bytes, if it does not complete
+/// within the deadline or a peer is gone.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -34,8 +34,8 @@ class Communicator {
   void all_reduce_sum(const Context& ctx, VectorView<T> values) {
     all_reduce_sum(ctx, values.data, values.size, element_type<T>(), values.device);
   }
-  /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its
-  /// own place within `all`.
+  /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its own
+  /// place within `all`.
   template <class T>
   void all_gather(const Context& ctx, VectorView<const T> mine,
                   std::span<const std::int64_t> counts, VectorView<T> all) {
@@ -51,8 +51,8 @@ class Communicator {
   void broadcast(const Context& ctx, VectorView<T> values, int root) {
     broadcast(ctx, values.data, values.size, element_type<T>(), values.device, root);
   }
-  /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the
-  /// parts from rank 0, 1, ...; send_counts[r] here equals receive_counts[this rank] on rank r.
+  /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the parts
+  /// from rank 0, 1, ...; send_counts[r] here equals receive_counts[this rank] on rank r.
   template <class T>
   void all_to_all(const Context& ctx, VectorView<const T> send,
                   std::span<const std::int64_t> send_counts, VectorView<T> receive,

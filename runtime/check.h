@@ -98,9 +98,8 @@ class ArgumentTwin {
   std::vector<Output> outputs_;
 };
 
-/// Runs a kernel on ctx's device: cpu(ctx, args) or cuda(ctx, args); on a check context both, on
-/// twins of the same arguments, then compares. Args has visit() and `static constexpr Tolerance
-/// tolerance`.
+/// Runs a kernel on ctx's device: cpu(ctx, args) or cuda(ctx, args); on a check context both, on twins
+/// of the same arguments, then compares. Args has visit() and `static constexpr Tolerance tolerance`.
 template <class Args, class Cpu, class Cuda>
 void run_kernel(const Context& ctx, [[maybe_unused]] std::string_view name, const Args& args,
                 Cpu&& cpu, Cuda&& cuda) {

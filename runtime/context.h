@@ -1,5 +1,4 @@
-// One device with its streams, BLAS handle, threads and workspace. Everything that computes takes
-// one.
+// One device with its streams, BLAS handle, threads and workspace. Everything that computes takes one.
 #pragma once
 
 #include <cstddef>
@@ -74,8 +73,7 @@ class Context {
 };
 
 /// Runs `cuda` on a CUDA context and `cpu` on any other. A build without CUDA drops the first, so a
-/// kernel that has no CUDA implementation is a link error in a CUDA build and nothing in a CPU
-/// build.
+/// kernel that has no CUDA implementation is a link error in a CUDA build and nothing in a CPU build.
 template <class Cpu, class Cuda>
 void on_device(const Context& ctx, Cpu&& cpu, Cuda&& cuda) {
   if constexpr (kHasCuda) {

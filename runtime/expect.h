@@ -10,8 +10,7 @@
 
 namespace gradmill {
 
-/// Throws an Error of this kind with a formatted message: `expect(ok, ErrorKind::data, "{}:{}: …",
-/// file, line)`.
+/// Throws an Error of this kind with a formatted message: `expect(ok, ErrorKind::data, "{}:{}: …", file, line)`.
 template <class... Args>
 void expect(bool ok, ErrorKind kind, fmt::format_string<Args...> text, Args&&... args) {
   if (!ok) [[unlikely]]
@@ -35,8 +34,7 @@ struct LocatedFormat {
   std::source_location at;
 };
 
-/// Contract between our own parts (shapes, devices): `require(a == b, "mf_sgd: {} users but {}
-/// rows", a, b)`.
+/// Contract between our own parts (shapes, devices): `require(a == b, "mf_sgd: {} users but {} rows", a, b)`.
 template <class... Args>
 void require(bool ok, LocatedFormat<std::type_identity_t<Args>...> text, Args&&... args) {
   if (!ok) [[unlikely]]

@@ -1,5 +1,4 @@
-// One line an event, with time, level and rank. Rank 0 writes to the terminal, every rank to its
-// file.
+// One line an event, with time, level and rank. Rank 0 writes to the terminal, every rank to its file.
 #pragma once
 
 #include <cstdio>

@@ -1,5 +1,5 @@
-// Named spans of a run: NVTX ranges for Nsight (CUDA builds) and Chrome-trace events (`--trace
-// FILE`, opens in Perfetto or chrome://tracing).
+// Named spans of a run: NVTX ranges for Nsight (CUDA builds) and Chrome-trace events (`--trace FILE`,
+// opens in Perfetto or chrome://tracing).
 #pragma once
 
 #include <chrono>

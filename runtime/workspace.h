@@ -1,5 +1,5 @@
-// Scratch memory of one context: a stack of allocations, released when the scope that took them
-// ends. Kernels take their temporaries here, so that a step allocates nothing after the first.
+// Scratch memory of one context: a stack of allocations, released when the scope that took them ends.
+// Kernels take their temporaries here, so that a step allocates nothing after the first.
 #pragma once
 
 #include <cstddef>

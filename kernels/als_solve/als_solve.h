@@ -12,8 +12,8 @@ namespace gradmill {
 ///          failures [1]: rows that were not positive definite are counted and set to 0.
 /// Effects  CPU: fused per row, the system stays in cache. CUDA: tiles of rows in bounded workspace
 ///          (at most workspace_bytes), heavy rows split over blocks; at most 4 launches a tile.
-/// Bytes    8 nnz + 4 k nnz gathered once + 4 k per row.    FLOPs  nnz (k (k+1) + 2 k) + rows (k^3
-/// / 3 + 2 k^2). Order    bits depend only on the arguments.
+/// Bytes    8 nnz + 4 k nnz gathered once + 4 k per row.    FLOPs  nnz (k (k+1) + 2 k) + rows (k^3 / 3 + 2 k^2).
+/// Order    bits depend only on the arguments.
 struct AlsSolveArgs {
   CsrView<const float> ratings;
   VectorView<const float> weights;

@@ -11,8 +11,7 @@ namespace gradmill {
 /// Bytes    reads 4 n k, writes 4 k^2.     FLOPs  n k (k + 1) (lower triangle).
 /// Order    CPU: fixed row blocks summed in order, so bits do not depend on the thread count.
 ///          CUDA: fixed grid, no atomics.
-/// Source   Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM'08,
-/// sec. 4.
+/// Source   Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM'08, sec. 4.
 struct GramArgs {
   MatrixView<const float> factors;
   float scale = 1;

@@ -5,12 +5,13 @@
 
 namespace gradmill {
 
-/// For each row u, `steps` CG steps on A_u x = b_u (implicit AlsWeights) from the present
-/// solutions[u], without forming A_u: A_u p = base p + ridge p + sum w alpha r y (y . p). Stops
-/// early when the squared residual falls below 1e-20. A row without ratings gives 0. Shapes   as
-/// AlsSolveArgs; base [k, k] is required. Bytes    8 nnz + 4 k nnz gathered once (rows that fit
-/// stay on chip) + 8 k per row. FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows). Source   Takács,
-/// Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
+/// For each row u, `steps` CG steps on A_u x = b_u (implicit AlsWeights) from the present solutions[u],
+/// without forming A_u: A_u p = base p + ridge p + sum w alpha r y (y . p). Stops early when the squared
+/// residual falls below 1e-20. A row without ratings gives 0.
+/// Shapes   as AlsSolveArgs; base [k, k] is required.
+/// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row.
+/// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows).
+/// Source   Takács, Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
 ///          collaborative filtering", RecSys'11.
 struct IalsCgArgs {
   CsrView<const float> ratings;

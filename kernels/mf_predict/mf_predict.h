@@ -5,11 +5,11 @@
 
 namespace gradmill {
 
-/// predictions[b] = offset + user_bias[u] + item_bias[i] + <users[u], items[i]>, clipped to [low,
-/// high]. An id of -1 (unknown) contributes neither bias nor factors: the prediction falls back to
-/// what is known. error_sums [3] (if not empty) += sum w, sum w (r - p)^2, sum w |r - p| of the
-/// values given, in fp64 and in a fixed order. Shapes   user_ids, item_ids [B]; users [U, k]; items
-/// [I, k]; biases [U], [I] or empty;
+/// predictions[b] = offset + user_bias[u] + item_bias[i] + <users[u], items[i]>, clipped to [low, high].
+/// An id of -1 (unknown) contributes neither bias nor factors: the prediction falls back to what is known.
+/// error_sums [3] (if not empty) += sum w, sum w (r - p)^2, sum w |r - p| of the values given, in fp64
+/// and in a fixed order.
+/// Shapes   user_ids, item_ids [B]; users [U, k]; items [I, k]; biases [U], [I] or empty;
 ///          values, weights [B] or empty; predictions [B] or empty.
 /// Bytes    8 B + 8 k B gathered + 4 B written.     FLOPs  2 k B.
 struct MfPredictArgs {

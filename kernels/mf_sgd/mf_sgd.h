@@ -11,9 +11,9 @@ struct SgdRating {
   float value;
 };
 
-/// Ratings cut into user_blocks x item_blocks; block (i, j) is entries offsets[i * item_blocks + j]
-/// .. offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block
-/// i appear in no other user block, and items likewise.
+/// Ratings cut into user_blocks x item_blocks; block (i, j) is entries offsets[i * item_blocks + j] ..
+/// offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block i
+/// appear in no other user block, and items likewise.
 struct SgdBlocks {
   VectorView<const SgdRating> ratings;
   VectorView<const std::int64_t> offsets;  // [user_blocks * item_blocks + 1]
@@ -30,15 +30,14 @@ struct SgdRates {
   float global_mean = 0;
 };
 
-/// A pass of SGD over the blocks (i, (i + shift) mod item_blocks) for all user blocks i: no two of
-/// them share a user or an item, so they run at the same time, and each is applied in order.
-///   e = r - (global_mean + bu + bi + <p, q>);  p += rate_p (e q - l2 p);  q += rate_q (e p - l2
-///   q); bu += rate (e - l2_biases bu), bi likewise. adagrad: rate_p = learning_rate /
-///   sqrt(accumulated), accumulated += |gradient|^2 / k, starting at 1, per row (Chin et al., "A
-///   learning-rate schedule for stochastic gradient methods to matrix factorization", PAKDD'15).
+/// A pass of SGD over the blocks (i, (i + shift) mod item_blocks) for all user blocks i: no two of them
+/// share a user or an item, so they run at the same time, and each is applied in order.
+///   e = r - (global_mean + bu + bi + <p, q>);  p += rate_p (e q - l2 p);  q += rate_q (e p - l2 q);
+///   bu += rate (e - l2_biases bu), bi likewise. adagrad: rate_p = learning_rate / sqrt(accumulated),
+///   accumulated += |gradient|^2 / k, starting at 1, per row (Chin et al., "A learning-rate schedule
+///   for stochastic gradient methods to matrix factorization", PAKDD'15).
 /// Shapes   users [U, k], items [I, k]; padding up to the stride is zero and stays zero.
-///          user_state / item_state [rows, 4]: bias, its accumulator, the row's accumulator,
-///          unused.
+///          user_state / item_state [rows, 4]: bias, its accumulator, the row's accumulator, unused.
 /// Effects  updates factors, states; adds the block's sum of e^2 (before its updates) into
 ///          loss [user_blocks], one slot a block, so that the sum does not depend on timing.
 /// Bytes    12 + 8 k (two rows read and written) + 32 per rating.    FLOPs  10 k + 20 per rating.

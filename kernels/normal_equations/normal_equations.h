@@ -22,22 +22,18 @@ struct AlsWeights {
   float ridge_offset = 0;  // unobserved_weight * rows of the other side in the scaled implicit form
 };
 
-/// For each row u of ratings: A_u [k, k] and b_u [k] as in AlsWeights, y = factors of the row's
-/// entries. biases (explicit only, not empty): the other side's biases. The target becomes r -
-/// offset - bias of
+/// For each row u of ratings: A_u [k, k] and b_u [k] as in AlsWeights, y = factors of the row's entries.
+/// biases (explicit only, not empty): the other side's biases. The target becomes r - offset - bias of
 ///   the entry, and y gets a last component 1, so that the solution's last value is this row's own
 ///   bias; the system then has size m = k + 1, else m = k.
-/// Shapes   ratings [rows, n] CSR; weights [nnz] or empty, indexed like ratings.values; factors [n,
-/// k];
+/// Shapes   ratings [rows, n] CSR; weights [nnz] or empty, indexed like ratings.values; factors [n, k];
 ///          biases [n] or empty; base [k, k] or empty (implicit: unobserved_weight * YᵀY);
-///          systems [rows, m * m]: row u is A_u, row-major m x m, lower triangle valid; rhs [rows,
-///          m].
-/// Effects  overwrites systems' lower triangles and rhs. add_ridge = false leaves out base and
-/// ridge:
+///          systems [rows, m * m]: row u is A_u, row-major m x m, lower triangle valid; rhs [rows, m].
+/// Effects  overwrites systems' lower triangles and rhs. add_ridge = false leaves out base and ridge:
 ///          partial sums that ranks add up before solving.
-/// Bytes    8 nnz (index, value) + 8 rows + 4 k per rating gathered once + 4 (k (k+1) / 2 + k) per
-/// row. FLOPs    nnz (k (k + 1) + 2 k). Order    each row's ratings are summed in a fixed order
-/// whatever the threads or the grid: heavy
+/// Bytes    8 nnz (index, value) + 8 rows + 4 k per rating gathered once + 4 (k (k+1) / 2 + k) per row.
+/// FLOPs    nnz (k (k + 1) + 2 k).
+/// Order    each row's ratings are summed in a fixed order whatever the threads or the grid: heavy
 ///          rows in fixed chunks that are then added in order. No atomics.
 /// Source   Zhou, Wilkinson, Schreiber, Pan, "Large-scale parallel collaborative filtering for the
 ///          Netflix Prize", AAIM'08; Hu et al., ICDM'08.

@@ -5,10 +5,10 @@
 
 namespace gradmill {
 
-/// For each query q: the `count` items with the largest <queries[q], items[i]> + item_biases[i],
-/// best first; equal scores: the smaller item first. Items in row q of `excluded` never appear. If
-/// fewer items are left, the rest of the row is item -1 with score -inf. Shapes   queries [Q, k];
-/// items [I, k]; item_biases [I] or empty; excluded [Q, I] CSR (values unused,
+/// For each query q: the `count` items with the largest <queries[q], items[i]> + item_biases[i], best
+/// first; equal scores: the smaller item first. Items in row q of `excluded` never appear. If fewer
+/// items are left, the rest of the row is item -1 with score -inf.
+/// Shapes   queries [Q, k]; items [I, k]; item_biases [I] or empty; excluded [Q, I] CSR (values unused,
 ///          indices ascending within a row) or rows == 0; out_items, out_scores [Q, count].
 /// Range    1 <= count <= 1024.
 /// Bytes    4 k (Q + I * ceil(Q / tile)) + 8 Q count.     FLOPs  2 k Q I.

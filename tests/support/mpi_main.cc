@@ -1,5 +1,4 @@
-// GoogleTest under mpirun: every rank runs every test; rank 0 alone prints, the others print
-// failures.
+// GoogleTest under mpirun: every rank runs every test; rank 0 alone prints, the others print failures.
 #include <gtest/gtest.h>
 #include <mpi.h>
 

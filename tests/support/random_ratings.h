@@ -26,8 +26,7 @@ struct RandomRatings {
   }
 };
 
-/// Row r gets lengths[r % lengths.size()] ratings (at most cols, distinct columns, ascending) in
-/// [1, 5].
+/// Row r gets lengths[r % lengths.size()] ratings (at most cols, distinct columns, ascending) in [1, 5].
 inline RandomRatings random_ratings(std::int64_t rows, std::int64_t cols,
                                     const std::vector<std::int64_t>& lengths, unsigned seed) {
   RandomRatings r;
