@@ -38,11 +38,18 @@ std::int64_t available_host_bytes() {
 }
 }  // namespace
 
+// A build without CUDA has no CudaDevice to destroy.
+struct DeleteCudaDevice {
+  void operator()([[maybe_unused]] CudaDevice* device) const {
+    if constexpr (kHasCuda) delete device;
+  }
+};
+
 struct Context::Impl {
   Device device{};
   std::unique_ptr<ThreadPool> threads;
-  std::unique_ptr<CudaDevice> cuda;  // only in a CUDA context
-  std::unique_ptr<Context> shadow;   // only in a check context
+  std::unique_ptr<CudaDevice, DeleteCudaDevice> cuda;  // only in a CUDA context
+  std::unique_ptr<Context> shadow;                     // only in a check context
   std::unique_ptr<Tracer> tracer = std::make_unique<Tracer>();
   std::unique_ptr<Workspace> workspace;  // last: it frees through the others
 };
@@ -63,7 +70,7 @@ Context Context::cuda([[maybe_unused]] int ordinal, [[maybe_unused]] int threads
   if constexpr (kHasCuda) {
     impl->device = {DeviceKind::cuda, ordinal};
     impl->threads = std::make_unique<ThreadPool>(threads);
-    impl->cuda = std::make_unique<CudaDevice>(ordinal);
+    impl->cuda.reset(new CudaDevice(ordinal));
   } else {
     fail(ErrorKind::usage,
          "device 'cuda:{}' was asked for, but this build has no CUDA; configure with --preset cuda "
