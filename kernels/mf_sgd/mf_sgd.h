@@ -19,6 +19,9 @@ struct SgdBlocks {
   VectorView<const std::int64_t> offsets;  // [user_blocks * item_blocks + 1]
   std::int32_t user_blocks = 0;
   std::int32_t item_blocks = 0;
+  std::int32_t tiles = 1;
+  VectorView<const std::int64_t>
+      tile_offsets;  // [user_blocks * item_blocks * tiles^2 + 1] or empty
 };
 
 struct SgdRates {
@@ -68,6 +71,7 @@ template <class V>
 void MfSgdArgs::visit(V& v) {
   v.in("ratings", blocks.ratings);
   v.in("offsets", blocks.offsets);
+  v.in("tile_offsets", blocks.tile_offsets);
   v.out("users", users);
   v.out("items", items);
   v.out("user_state", user_state);

@@ -1,0 +1,78 @@
+// Ratings cut into blocks for SGD: which block a user or an item belongs to, where its row is
+// stored, and in which order ratings are applied. A pure function of the ratings and the seed: not
+// of threads, ranks, devices or the order in which ratings were read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/mf_sgd/mf_sgd.h"
+#include "runtime/buffer.h"
+
+namespace gradmill {
+
+/// One side of the grid. Rows (users or items) are renumbered so that a block's rows, and within it
+/// a tile's rows, are contiguous in storage: threads share no cache lines of factors, and a block is
+/// sent in one piece.
+struct SgdSide {
+  std::int32_t blocks = 1;
+  std::int32_t tiles = 1;                // per block
+  std::vector<std::int32_t> storage;     // [rows] storage row of row r; a permutation
+  std::vector<std::int64_t> tile_first;  // [blocks * tiles + 1] first storage row of each tile
+
+  std::int64_t first(std::int32_t block) const {
+    return tile_first[static_cast<std::size_t>(block) * static_cast<std::size_t>(tiles)];
+  }
+  std::int64_t rows_of(std::int32_t block) const { return first(block + 1) - first(block); }
+};
+
+struct SgdGrid {
+  SgdSide users, items;
+};
+
+/// Blocks a side for so many ratings: about cbrt(ratings) / 8, a power of two in [1, 256], and no
+/// more than there are rows on either side. Few enough that a block's rows are used several times
+/// while they are in cache (the traffic of an epoch is blocks x table), many enough for the cores of
+/// a machine or the ranks of a job.
+std::int32_t sgd_block_count(std::int64_t ratings, std::int64_t users, std::int64_t items);
+
+/// The grid for rows with so many ratings each. Heaviest rows first, each to the block (then tile)
+/// that has the least ratings so far (Graham, "Bounds on multiprocessing timing anomalies", SIAM J.
+/// Appl. Math. 17, 1969: within 4/3 of the best). Every rank passes the counts of all ranks' ratings
+/// and gets the same grid.
+SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
+                 std::span<const std::int64_t> item_counts);
+
+/// Ratings as triples: row ids (not storage rows) and values, in any order.
+struct RatingTriples {
+  std::span<const std::int32_t> users, items;
+  std::span<const float> values;
+};
+
+/// User blocks [first, last) of the grid: what one rank owns. Local block i is the grid's block
+/// first + i, so in wave s, which pairs user block i with item block (i + s) mod item_blocks, the
+/// kernel is called with shift = (s + first) mod item_blocks.
+class SgdRatings {
+ public:
+  SgdBlocks blocks() const;
+  std::int32_t first_block() const { return first_block_; }
+  std::int64_t size() const { return ratings_.size(); }
+
+ private:
+  friend SgdRatings sgd_ratings(const Context&, const SgdGrid&, std::int32_t, std::int32_t,
+                                const RatingTriples&, std::uint64_t);
+  std::int32_t first_block_ = 0, user_blocks_ = 0, item_blocks_ = 0, tiles_ = 1;
+  Buffer<SgdRating> ratings_;
+  Buffer<std::int64_t> offsets_, tile_offsets_;
+};
+
+/// Cuts the ratings of users in user blocks [first, last); ratings of other users are left out, so a
+/// rank may pass all that it has read. SgdRating::user counts from the range's first storage row
+/// (grid.users.first(first)), SgdRating::item is the storage row. Within a tile the order is that of
+/// a keyed hash of (user, item).
+/// Errors   contract if the spans' lengths or an id disagree with the grid.
+SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
+                       std::int32_t last, const RatingTriples& triples, std::uint64_t seed);
+
+}  // namespace gradmill

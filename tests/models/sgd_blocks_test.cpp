@@ -1,0 +1,180 @@
+#include "models/mf/sgd_blocks.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <tuple>
+
+#include "runtime/error.h"
+
+namespace gradmill {
+namespace {
+struct Ratings {
+  std::vector<std::int32_t> users, items;
+  std::vector<float> values;
+  std::vector<std::int64_t> user_counts, item_counts;
+
+  RatingTriples view() const { return {users, items, values}; }
+};
+
+/// Items and users drawn from Zipf distributions with this exponent; pairs may repeat.
+Ratings zipf_ratings(std::int64_t count, std::int32_t users, std::int32_t items, double exponent) {
+  auto zipf = [&](std::int32_t n) {
+    std::vector<double> weights;
+    for (std::int32_t r = 0; r < n; ++r) weights.push_back(std::pow(r + 1.0, -exponent));
+    return std::discrete_distribution<std::int32_t>(weights.begin(), weights.end());
+  };
+  auto user = zipf(users), item = zipf(items);
+  std::mt19937 rng(7);
+  Ratings r;
+  r.user_counts.resize(static_cast<std::size_t>(users));
+  r.item_counts.resize(static_cast<std::size_t>(items));
+  for (std::int64_t e = 0; e < count; ++e) {
+    r.users.push_back(user(rng));
+    r.items.push_back(item(rng));
+    r.values.push_back(static_cast<float>(rng() % 9) * 0.5f + 1.0f);
+    ++r.user_counts[static_cast<std::size_t>(r.users.back())];
+    ++r.item_counts[static_cast<std::size_t>(r.items.back())];
+  }
+  return r;
+}
+
+using Triple = std::tuple<std::int32_t, std::int32_t, float>;
+
+class SgdBlocksTest : public ::testing::TestWithParam<std::int64_t> {
+ protected:
+  const Context ctx = Context::cpu(2);
+};
+
+TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockAndTileOfItsRows) {
+  const Ratings ratings = zipf_ratings(GetParam(), 500, 300, 1.0);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdBlocks b = cut.blocks();
+
+  ASSERT_EQ(b.ratings.size, GetParam());
+  ASSERT_EQ(b.offsets.size, b.user_blocks * b.item_blocks + 1);
+  ASSERT_EQ(b.tile_offsets.size, (b.offsets.size - 1) * b.tiles * b.tiles + 1);
+  for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block)
+    EXPECT_EQ(b.offsets[block], b.tile_offsets[block * b.tiles * b.tiles]);
+  std::vector<Triple> want, got;
+  for (std::int64_t tile = 0; tile + 1 < b.tile_offsets.size; ++tile) {
+    const std::int64_t block = tile / (b.tiles * b.tiles), a = tile / b.tiles % b.tiles;
+    const std::int64_t row = block / b.item_blocks * b.tiles + a,
+                       column = block % b.item_blocks * b.tiles + tile % b.tiles;
+    for (std::int64_t e = b.tile_offsets[tile]; e < b.tile_offsets[tile + 1]; ++e) {
+      const SgdRating& r = b.ratings[e];
+      EXPECT_GE(r.user, grid.users.tile_first[static_cast<std::size_t>(row)]);
+      EXPECT_LT(r.user, grid.users.tile_first[static_cast<std::size_t>(row) + 1]);
+      EXPECT_GE(r.item, grid.items.tile_first[static_cast<std::size_t>(column)]);
+      EXPECT_LT(r.item, grid.items.tile_first[static_cast<std::size_t>(column) + 1]);
+      got.emplace_back(r.user, r.item, r.value);
+    }
+  }
+  for (std::size_t e = 0; e < ratings.values.size(); ++e)
+    want.emplace_back(grid.users.storage[static_cast<std::size_t>(ratings.users[e])],
+                      grid.items.storage[static_cast<std::size_t>(ratings.items[e])],
+                      ratings.values[e]);
+  std::sort(want.begin(), want.end());
+  std::sort(got.begin(), got.end());
+  EXPECT_EQ(got, want);
+}
+
+TEST_P(SgdBlocksTest, StorageIsAPermutation) {
+  const Ratings ratings = zipf_ratings(GetParam(), 257, 33, 1.0);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  for (const SgdSide* side : {&grid.users, &grid.items}) {
+    std::vector<std::int32_t> rows = side->storage;
+    std::sort(rows.begin(), rows.end());
+    for (std::size_t r = 0; r < rows.size(); ++r) EXPECT_EQ(rows[r], static_cast<std::int32_t>(r));
+    EXPECT_TRUE(std::is_sorted(side->tile_first.begin(), side->tile_first.end()));
+    EXPECT_EQ(side->first(side->blocks), static_cast<std::int64_t>(rows.size()));
+  }
+}
+
+bool same_bits(const SgdRating& a, const SgdRating& b) {
+  return a.user == b.user && a.item == b.item && a.value == b.value;
+}
+
+TEST_P(SgdBlocksTest, AnyRankSplitAndInputOrderGiveTheSameBlocks) {
+  Ratings ratings = zipf_ratings(GetParam(), 400, 300, 1.0);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings whole = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 3);
+  // Another order of reading, and another number of threads.
+  const Context other = Context::cpu(3);
+  std::reverse(ratings.users.begin(), ratings.users.end());
+  std::reverse(ratings.items.begin(), ratings.items.end());
+  std::reverse(ratings.values.begin(), ratings.values.end());
+  for (const std::int32_t ranks : {1, 2, 3, 5}) {
+    std::int64_t seen = 0;
+    for (std::int32_t rank = 0; rank < ranks; ++rank) {
+      const std::int32_t first = grid.users.blocks * rank / ranks,
+                         last = grid.users.blocks * (rank + 1) / ranks;
+      const SgdRatings part = sgd_ratings(other, grid, first, last, ratings.view(), 3);
+      const auto row = static_cast<std::int32_t>(grid.users.first(first));
+      const SgdBlocks w = whole.blocks(), p = part.blocks();
+      ASSERT_EQ(p.user_blocks, last - first);
+      for (std::int64_t block = 0; block < p.offsets.size; ++block)
+        ASSERT_EQ(p.offsets[block] + seen, w.offsets[first * w.item_blocks + block]);
+      for (std::int64_t e = 0; e < p.ratings.size; ++e) {
+        const SgdRating& r = p.ratings[e];
+        ASSERT_TRUE(same_bits({r.user + row, r.item, r.value}, w.ratings[seen + e]));
+      }
+      seen += p.ratings.size;
+    }
+    EXPECT_EQ(seen, GetParam());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, SgdBlocksTest,
+                         ::testing::Values(0, 1, 31, 32, 33, 257, 10'000, 100'000));
+
+TEST(SgdBlocks, TheSeedChangesTheOrderWithinTilesOnly) {
+  const Context ctx = Context::cpu(1);
+  const Ratings ratings = zipf_ratings(10'000, 100, 80, 0.5);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings a = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdRatings b = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 2);
+  bool differs = false;
+  for (std::int64_t t = 0; t < a.blocks().tile_offsets.size; ++t)
+    ASSERT_EQ(a.blocks().tile_offsets[t], b.blocks().tile_offsets[t]);
+  for (std::int64_t e = 0; e < a.size(); ++e)
+    differs |= !same_bits(a.blocks().ratings[e], b.blocks().ratings[e]);
+  EXPECT_TRUE(differs);
+}
+
+TEST(SgdBlocks, BlocksAreBalancedOnZipfData) {
+  const Context ctx = Context::cpu(2);
+  const Ratings ratings = zipf_ratings(1'000'000, 6040, 3706, 0.7);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  EXPECT_EQ(grid.users.blocks, 16);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdBlocks b = cut.blocks();
+  const double mean = 1'000'000.0 / static_cast<double>(b.offsets.size - 1);
+  for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block)
+    EXPECT_LE(static_cast<double>(b.offsets[block + 1] - b.offsets[block]), 1.3 * mean);
+}
+
+TEST(SgdBlocks, CountGrowsWithTheDataAndFitsTheRows) {
+  EXPECT_EQ(sgd_block_count(0, 0, 0), 1);
+  EXPECT_EQ(sgd_block_count(80'000, 943, 1682), 4);
+  EXPECT_EQ(sgd_block_count(900'000, 6040, 3706), 16);
+  EXPECT_EQ(sgd_block_count(20'000'000, 138'000, 27'000), 32);
+  EXPECT_EQ(sgd_block_count(20'000'000, 138'000, 3), 2);
+  EXPECT_EQ(sgd_block_count(std::int64_t{1} << 45, 1 << 30, 1 << 30), 256);
+}
+
+TEST(SgdBlocks, IdsOutsideTheGridAreErrors) {
+  const Context ctx = Context::cpu(1);
+  const std::vector<std::int64_t> counts{1, 1};
+  const SgdGrid grid = sgd_grid(counts, counts);
+  const std::vector<std::int32_t> good{0, 1}, bad{0, 2}, negative{0, -1};
+  const std::vector<float> values{1, 2};
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {good, bad, values}, 1), Error);
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {negative, good, values}, 1), Error);
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 2, {good, good, values}, 1), Error);
+}
+}  // namespace
+}  // namespace gradmill
