@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "dist/communicator.h"
 #include "dist/mpi_communicator.h"
@@ -12,5 +13,7 @@ namespace gradmill {
 std::unique_ptr<Communicator> make_nccl_communicator(const Context& ctx,
                                                      std::unique_ptr<MpiCommunicator> host,
                                                      double timeout_seconds);
+
+std::string nccl_library_version();
 
 }  // namespace gradmill

@@ -204,4 +204,9 @@ std::string mpi_version() {
   return fmt::format("{}, MPI {}.{}", library, major, minor);
 }
 
+std::string nccl_version() {
+  if constexpr (kHasCuda) return nccl_library_version();
+  return "not in this build";
+}
+
 }  // namespace gradmill

@@ -46,7 +46,7 @@ std::string launcher();
 /// "Open MPI 4.1.4, MPI 3.1" of the library that is loaded.
 std::string mpi_version();
 
-/// "2.28.9", or why there is none ("not in this build"). In nccl_communicator.cpp where built.
+/// "2.28.9", or why there is none ("not in this build").
 std::string nccl_version();
 
 }  // namespace gradmill

@@ -62,9 +62,8 @@ TEST(ShardRowsByWeight, RowWeightCountsEmptyRowsToo) {
   EXPECT_EQ(shard_rows_by_weight(empty_rows, 1, 4, 3), (RowRange{25, 50}));
   std::vector<std::int64_t> offsets{0, 100};
   for (int row = 0; row < 100; ++row) offsets.push_back(100);
-  EXPECT_EQ(shard_rows_by_weight(offsets, 0, 2),
-            (RowRange{0, 0}));  // the half is nearer to either side: the first
-  EXPECT_EQ(shard_rows_by_weight(offsets, 0, 2, 1), (RowRange{0, 1}));
+  EXPECT_EQ(shard_rows_by_weight(offsets, 0, 2), (RowRange{0, 1}));
+  EXPECT_EQ(shard_rows_by_weight(offsets, 0, 2, 2), (RowRange{0, 26}));  // 152 of 302
 }
 
 TEST(ShardRowsByWeight, HugeWeightsDoNotOverflow) {
