@@ -1,6 +1,9 @@
 #include "dist/gather_strings.h"
 
+#include <new>
 #include <numeric>
+
+#include "runtime/expect.h"
 
 namespace gradmill {
 
@@ -25,6 +28,34 @@ std::vector<std::string> all_gather_strings(const Context& ctx, Communicator& co
     at += static_cast<std::size_t>(size);
   }
   return strings;
+}
+
+std::vector<std::string> on_every_rank(const Context& ctx, Communicator& comm,
+                                       const std::function<std::string()>& work) {
+  // First byte: 0, or 1 + the kind of the error whose text follows.
+  std::string mine(1, '\0');
+  const auto failed = [&](ErrorKind kind, const char* text) {
+    mine = static_cast<char>(1 + static_cast<int>(kind)) + std::string(text);
+  };
+  try {
+    mine += work();
+  } catch (const Error& e) {
+    failed(e.kind(), e.what());
+  } catch (const std::bad_alloc&) {
+    failed(ErrorKind::out_of_memory, "out of memory");
+  } catch (const std::exception& e) {
+    failed(ErrorKind::internal, e.what());
+  }
+  std::vector<std::string> all = all_gather_strings(ctx, comm, mine);
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    const int status = all[rank].front();
+    all[rank].erase(0, 1);
+    if (status == 0) continue;
+    const auto kind = static_cast<ErrorKind>(status - 1);
+    if (all.size() == 1) fail(kind, all[rank]);
+    fail(kind, "rank {}: {}", rank, all[rank]);
+  }
+  return all;
 }
 
 }  // namespace gradmill
