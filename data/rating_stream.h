@@ -30,7 +30,19 @@ struct IdColumn {
     bytes.clear();
     ends.clear();
   }
+  void push(std::int64_t id) { numbers.push_back(id); }  // kind i64
+  void push(std::string_view id) {                       // kind string
+    bytes.append(id);
+    ends.push_back(static_cast<std::int64_t>(bytes.size()));
+  }
+  /// Becomes kind string; numbers become their decimal text.
+  void make_text();
 };
+
+/// An id is a number only if it is written as a number is printed: "7" and "-7", not "007", "+7" or
+/// "-0". So numbers turned into text give the bytes of the file again, and whether two ids are equal
+/// never depends on what other ids a file, chunk or rank holds. False if text is not such a number.
+bool parse_id(std::string_view text, std::int64_t& id);
 
 /// Some consecutive rows. values, weights and timestamps have one entry a row or are empty
 /// (no such column: every value 1, every weight 1).
@@ -60,8 +72,9 @@ struct ReadReport {
   std::vector<std::string> examples;
 };
 
-/// Names of the columns; for text without a header, 1-based positions ("1"). Empty: found by name
-/// (user, user_id, userId, …) or by position 1, 2, 3.
+/// Names of the columns, or 1-based positions ("1") in text. Empty: found by name (user, user_id,
+/// userId, …), in text without known names by position: user, item, value and, where a file has
+/// exactly four columns, timestamp. "-" for value, weight or timestamp: there is none.
 struct RatingColumns {
   std::string user, item, value, weight, timestamp;
 };
@@ -78,7 +91,9 @@ struct RatingReadOptions {
   bool verify = true;  // converted data sets: check each shard's digest before it is read
 };
 
-/// Gives the rows of one source (a file, a folder of files, a converted data set) in order.
+/// Gives the rows of one source (a file, a folder of files, a converted data set) in order. The kind of
+/// an id column is i64 until the first id that is no number (see parse_id), and string from that chunk
+/// on; read_rating_table and Vocabulary::merge make one kind of both.
 class RatingStream {
  public:
   virtual ~RatingStream() = default;
