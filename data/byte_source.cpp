@@ -156,13 +156,15 @@ std::unique_ptr<ByteSource> open_byte_source(const std::string& path) {
   return std::make_unique<PlainSource>(std::move(file), path);
 }
 
-std::int64_t byte_source_size(const std::string& path) {
+FileSize file_size(const std::string& path) {
   const File file = open_file(path);
-  if (!is_gzip(file.get())) {
-    struct stat info {};
-    expect(::fstat(file.get(), &info) == 0, ErrorKind::io, "{}: {}", path, std::strerror(errno));
-    return info.st_size;
-  }
+  struct stat info {};
+  expect(::fstat(file.get(), &info) == 0, ErrorKind::io, "{}: {}", path, std::strerror(errno));
+  return {info.st_size, is_gzip(file.get())};
+}
+
+std::int64_t byte_source_size(const std::string& path) {
+  if (const FileSize size = file_size(path); !size.is_gzip) return size.bytes;
   const auto source = open_byte_source(path);
   std::vector<char> sink(1 << 20);
   std::int64_t size = 0;
@@ -177,7 +179,8 @@ std::int64_t count_newlines(const std::string& path, std::int64_t bytes) {
   std::int64_t lines = 0;
   while (bytes > 0) {
     const auto want = std::min<std::int64_t>(bytes, static_cast<std::int64_t>(part.size()));
-    const auto got = static_cast<std::ptrdiff_t>(source->read(part.data(), static_cast<std::size_t>(want)));
+    const auto got =
+        static_cast<std::ptrdiff_t>(source->read(part.data(), static_cast<std::size_t>(want)));
     if (got == 0) break;
     lines += std::count(part.begin(), part.begin() + got, '\n');
     bytes -= got;

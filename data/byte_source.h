@@ -22,6 +22,13 @@ class ByteSource {
 /// Errors: ErrorKind::input_missing, permission or io naming the path.
 std::unique_ptr<ByteSource> open_byte_source(const std::string& path);
 
+/// Size on disk.
+struct FileSize {
+  std::int64_t bytes = 0;
+  bool is_gzip = false;
+};
+FileSize file_size(const std::string& path);
+
 /// Bytes that the source will give. A gzip file does not say, so it is unpacked once for this.
 std::int64_t byte_source_size(const std::string& path);
 

@@ -79,7 +79,8 @@ bool CsvTokenizer::next(std::string_view text, std::size_t& pos, std::vector<Csv
 
 std::size_t CsvRecordEnds::scan(std::string_view text, bool is_all, std::size_t stop_at) {
   while (position_ < text.size() && last_end_ < stop_at) {
-    if (position_ == last_end_) {  // at the beginning of a record: up to a quote, newlines end records
+    if (position_ ==
+        last_end_) {  // at the beginning of a record: up to a quote, newlines end records
       const std::size_t quote = dialect_.quotes ? text.find('"', position_) : npos;
       const std::size_t limit = std::min(quote, text.size());
       std::size_t newline = stop_at <= limit ? text.find('\n', stop_at - 1) : npos;

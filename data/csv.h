@@ -20,10 +20,10 @@ struct CsvDialect {
 };
 
 struct CsvField {
-  std::string_view text;    // without quotes; in a buffer of the tokenizer if it had "" inside
-  std::size_t begin = 0;    // position of the field in the record's text
+  std::string_view text;  // without quotes; in a buffer of the tokenizer if it had "" inside
+  std::size_t begin = 0;  // position of the field in the record's text
   bool quoted = false;
-  bool malformed = false;   // text after the closing quote, or no closing quote
+  bool malformed = false;  // text after the closing quote, or no closing quote
 };
 
 /// Cuts text into records, one call each.
@@ -48,7 +48,8 @@ class CsvRecordEnds {
   /// `text` begins at a record and is what the last call had, or longer. Looks on from where that one
   /// stopped and stops behind the first record end at or after stop_at. Returns the last record end
   /// found, 0 if none.
-  std::size_t scan(std::string_view text, bool is_all, std::size_t stop_at = std::string_view::npos);
+  std::size_t scan(std::string_view text, bool is_all,
+                   std::size_t stop_at = std::string_view::npos);
   /// The text so far ends within quotes.
   bool in_quotes() const { return state_ == State::quoted; }
   void restart() { *this = CsvRecordEnds(std::move(dialect_)); }

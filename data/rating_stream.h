@@ -88,7 +88,13 @@ struct RatingReadOptions {
   int threads = 1;
   int part = 0, parts = 1;  // read only the part-th of `parts` contiguous, disjoint pieces
   std::int64_t chunk_rows = 1 << 18;  // about; a reader may give fewer or more
-  bool verify = true;  // converted data sets: check each shard's digest before it is read
+  enum class Layout : std::uint8_t {
+    rows,
+    lists
+  } layout = Layout::rows;  // lists: "user item item …"
+  bool quotes = true;       // text: RFC 4180 quotes; false: '"' is a character like any other
+  bool text_ids = false;    // text: all ids are strings, also those that look like numbers
+  bool verify = true;       // converted data sets: check each shard's digest before it is read
 };
 
 /// Gives the rows of one source (a file, a folder of files, a converted data set) in order. The kind of
@@ -100,6 +106,8 @@ class RatingStream {
   /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and column.
   virtual bool next(RatingChunk& chunk) = 0;
   virtual const ReadReport& report() const = 0;
+  /// About how many rows there are, to set memory aside; 0 if unknown.
+  virtual std::int64_t row_estimate() const { return 0; }
 };
 
 /// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else text

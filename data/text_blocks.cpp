@@ -8,8 +8,8 @@ namespace gradmill {
 
 constexpr std::int64_t kSearchBytes = 1 << 20;
 
-TextBlocks::TextBlocks(std::string path, const TextLayout& layout, std::int64_t begin, std::int64_t end,
-                       std::int64_t block_bytes)
+TextBlocks::TextBlocks(std::string path, const TextLayout& layout, std::int64_t begin,
+                       std::int64_t end, std::int64_t block_bytes)
     : path_(std::move(path)),
       ends_(layout.dialect),
       block_bytes_(block_bytes),
@@ -38,7 +38,8 @@ bool TextBlocks::next(TextBlock& block) {
   std::string& text = block.text;
   text.swap(rest_);
   block.offset = position_;
-  const auto stop_at = static_cast<std::size_t>(std::min<std::int64_t>(end_ - position_, std::int64_t{1} << 62));
+  const auto stop_at =
+      static_cast<std::size_t>(std::min<std::int64_t>(end_ - position_, std::int64_t{1} << 62));
   auto target = static_cast<std::size_t>(block_bytes_);
   std::size_t end = 0;
   for (ends_.restart();;) {
@@ -50,12 +51,14 @@ bool TextBlocks::next(TextBlock& block) {
     }
     end = ends_.scan(text, source_ended_, stop_at);
     if (end >= stop_at) break;
-    if (text.size() - end > kMaxLineBytes + 1) refuse(position_ + static_cast<std::int64_t>(end), kTooLong);
+    if (text.size() - end > kMaxLineBytes + 1)
+      refuse(position_ + static_cast<std::int64_t>(end), kTooLong);
     if (source_ended_) {
       if (end < text.size() && ends_.in_quotes())
-        refuse(position_ + static_cast<std::int64_t>(end),
-               "a quote that is opened in this record is never closed (if quotes mean nothing in this "
-               "file, say so: quotes = false)");
+        refuse(
+            position_ + static_cast<std::int64_t>(end),
+            "a quote that is opened in this record is never closed (if quotes mean nothing in this "
+            "file, say so: quotes = false)");
       end = text.size();
       break;
     }

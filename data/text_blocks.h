@@ -38,7 +38,7 @@ class TextBlocks {
   CsvRecordEnds ends_;
   std::int64_t block_bytes_;
   std::unique_ptr<ByteSource> source_;
-  std::string rest_;             // read, but behind the last piece
+  std::string rest_;  // read, but behind the last piece
   bool source_ended_ = false;
   std::int64_t position_, end_;  // bytes: where rest_ begins, where the range ends
 };

@@ -18,16 +18,20 @@ using Names = std::vector<std::string>;
 
 constexpr std::size_t kSampleRecords = 100;
 
-constexpr std::array kUserNames{"user",   "userid", "uid",      "u",          "reviewer", "reviewerid",
-                                "member", "memberid", "customer", "customerid", "visitor", "visitorid"};
-constexpr std::array kItemNames{"item",  "itemid",  "iid",    "i",    "movie", "movieid", "artist",
-                                "artistid", "product", "productid", "asin", "book", "bookid", "isbn",
-                                "track", "trackid", "song",   "songid", "business", "businessid",
-                                "parentasin", "anime", "animeid", "game", "gameid"};
-constexpr std::array kValueNames{"rating", "ratings",   "value", "score",     "stars", "bookrating",
-                                 "count",  "playcount", "plays", "listencount", "weight"};
+constexpr std::array kUserNames{"user",     "userid",     "uid",     "u",
+                                "reviewer", "reviewerid", "member",  "memberid",
+                                "customer", "customerid", "visitor", "visitorid"};
+constexpr std::array kItemNames{"item",       "itemid", "iid",      "i",        "movie",
+                                "movieid",    "artist", "artistid", "product",  "productid",
+                                "asin",       "book",   "bookid",   "isbn",     "track",
+                                "trackid",    "song",   "songid",   "business", "businessid",
+                                "parentasin", "anime",  "animeid",  "game",     "gameid"};
+constexpr std::array kValueNames{"rating", "ratings",     "value", "score",
+                                 "stars",  "bookrating",  "count", "playcount",
+                                 "plays",  "listencount", "weight"};
 constexpr std::array kWeightNames{"weight", "weights", "confidence", "sampleweight"};
-constexpr std::array kTimestampNames{"timestamp", "time", "ts", "unixtime", "unixreviewtime", "date"};
+constexpr std::array kTimestampNames{"timestamp", "time",           "ts",
+                                     "unixtime",  "unixreviewtime", "date"};
 
 // Lower case without blanks, '_' and '-': "User_ID" and "userId" are both "userid".
 std::string plain_name(std::string_view name) {
@@ -71,7 +75,8 @@ std::string read_head(const std::string& path, std::size_t& begin) {
          "{}:1: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)", path);
   const std::size_t cr = text.find('\r');
   expect(cr == std::string::npos || text.find('\n') != std::string::npos || cr + 1 == text.size(),
-         ErrorKind::data, "{}:1: lines end with CR only; convert them to LF (tr '\\r' '\\n')", path);
+         ErrorKind::data, "{}:1: lines end with CR only; convert them to LF (tr '\\r' '\\n')",
+         path);
   return text;
 }
 
@@ -124,7 +129,8 @@ bool is_header(const Sample& sample, const RatingReadOptions& options) {
   const Names& first = sample.records[0];
   const auto& c = options.columns;
   for (const auto& name : {c.user, c.item, c.value, c.weight, c.timestamp})
-    if (!name.empty() && !is_number(name) && std::count(first.begin(), first.end(), name)) return true;
+    if (!name.empty() && !is_number(name) && std::count(first.begin(), first.end(), name))
+      return true;
   if (std::any_of(first.begin(), first.end(), is_number)) return false;
   if (find_known(first, kUserNames) >= 0 || find_known(first, kItemNames) >= 0 ||
       find_known(first, kValueNames) >= 0)
@@ -150,7 +156,8 @@ class Assignment {
       return true;
     }
     std::size_t position = 0;
-    const auto [end, status] = std::from_chars(column.data(), column.data() + column.size(), position);
+    const auto [end, status] =
+        std::from_chars(column.data(), column.data() + column.size(), position);
     expect(status == std::errc{} && end == column.data() + column.size() && position >= 1 &&
                position <= names_.size(),
            ErrorKind::data, "{}:1: there is no column \"{}\" for the {}; {}", path_, column,
@@ -182,8 +189,9 @@ class Assignment {
 
  private:
   void take(Role role, std::size_t column) {
-    expect(roles_[column] == Role::skip, ErrorKind::data, "{}:1: column {} cannot be both {} and {}",
-           path_, column + 1, role_name(roles_[column]), role_name(role));
+    expect(roles_[column] == Role::skip, ErrorKind::data,
+           "{}:1: column {} cannot be both {} and {}", path_, column + 1, role_name(roles_[column]),
+           role_name(role));
     roles_[column] = role;
   }
   const std::string& path_;
@@ -201,7 +209,8 @@ std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool
   bool value = !options.has_values || a.asked(Role::value, columns.value);
   const bool weight = a.asked(Role::weight, columns.weight);
   const bool timestamp = a.asked(Role::timestamp, columns.timestamp);
-  const bool by_name = header && (find_known(names, kUserNames) >= 0 || find_known(names, kItemNames) >= 0);
+  const bool by_name =
+      header && (find_known(names, kUserNames) >= 0 || find_known(names, kItemNames) >= 0);
   if (by_name) {
     user = user || a.known(Role::user, kUserNames);
     item = item || a.known(Role::item, kItemNames);
@@ -214,15 +223,16 @@ std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool
     value = value || a.position(Role::value, 2) || names.size() == 2;
     const Names* row = header ? (sample.records.size() > 1 ? &sample.records[1] : nullptr) : &names;
     std::int64_t time;
-    if (!timestamp && names.size() == 4 && row && row->size() == 4 && parse_timestamp(trimmed((*row)[3]), time))
+    if (!timestamp && names.size() == 4 && row && row->size() == 4 &&
+        parse_timestamp(trimmed((*row)[3]), time))
       a.position(Role::timestamp, 3);
   }
   for (const auto& [found, role] : {std::pair{user, Role::user}, {item, Role::item}})
-    expect(found, ErrorKind::data, "{}:1: no {} column was found; {}; name it (or give its number)", path,
-           role_name(role), a.what_there_is());
+    expect(found, ErrorKind::data, "{}:1: no {} column was found; {}; name it (or give its number)",
+           path, role_name(role), a.what_there_is());
   expect(value || a.unused() == 0, ErrorKind::data,
-         "{}:1: no rating column was found; {}; name it, or '-' if every row is an interaction", path,
-         a.what_there_is());
+         "{}:1: no rating column was found; {}; name it, or '-' if every row is an interaction",
+         path, a.what_there_is());
   return a.roles();
 }
 
@@ -231,7 +241,8 @@ std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool
 bool TextLayout::has(Role role) const { return std::count(roles.begin(), roles.end(), role) > 0; }
 
 std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 6> names{"unused", "user", "item", "rating", "weight", "timestamp"};
+  constexpr std::array<std::string_view, 6> names{"unused", "user",   "item",
+                                                  "rating", "weight", "timestamp"};
   return names[static_cast<std::size_t>(role)];
 }
 
@@ -247,7 +258,8 @@ TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& 
   if (options.delimiter.empty())
     layout.dialect.delimiter = layout.lists ? " " : find_delimiter(sample, options.quotes);
   expect(!layout.dialect.delimiter.empty(), ErrorKind::data,
-         "{}:1: a line of one field; expected user, item and rating (delimiter ',', tab, ';', '|', blank "
+         "{}:1: a line of one field; expected user, item and rating (delimiter ',', tab, ';', '|', "
+         "blank "
          "or '::'; give it if it is another)",
          path);
   take_sample(sample, layout.dialect, kSampleRecords);
@@ -256,15 +268,21 @@ TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& 
          "{}:1: the first line is longer than {} bytes; expected a line for each rating", path,
          kMaxLineBytes);
   if (!layout.has_rows) return layout;
-  layout.record_bytes =
-      static_cast<double>(sample.ends.back() - sample.begin) / static_cast<double>(sample.records.size());
-  if (layout.lists) return layout;
+  layout.record_bytes = static_cast<double>(sample.ends.back() - sample.begin) /
+                        static_cast<double>(sample.records.size());
+  if (layout.lists) {
+    double ids = 0;
+    for (const Names& record : sample.records) ids += static_cast<double>(record.size());
+    layout.record_rows = ids / static_cast<double>(sample.records.size()) - 1;
+    return layout;
+  }
 
   const bool header = is_header(sample, options);
   layout.roles = find_roles(path, sample, header, options);
   if (header) {
     layout.data_begin = static_cast<std::int64_t>(sample.ends[0]);
-    layout.header_lines = std::count(sample.text.begin(), sample.text.begin() + layout.data_begin, '\n');
+    layout.header_lines =
+        std::count(sample.text.begin(), sample.text.begin() + layout.data_begin, '\n');
     layout.has_rows = sample.records.size() > 1;
   }
   return layout;

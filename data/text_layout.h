@@ -20,11 +20,12 @@ struct TextLayout {
   enum class Role : std::uint8_t { skip, user, item, value, weight, timestamp };
   CsvDialect dialect;
   bool lists = false;
-  std::vector<Role> roles;        // [fields of a record]; empty for lists
-  std::int64_t data_begin = 0;    // byte of the first record behind a byte-order mark and the header
+  std::vector<Role> roles;      // [fields of a record]; empty for lists
+  std::int64_t data_begin = 0;  // byte of the first record behind a byte-order mark and the header
   std::int64_t header_lines = 0;  // lines before data_begin
   bool has_rows = false;          // there is a record that is not blank
   double record_bytes = 32;       // mean of the first records
+  double record_rows = 1;         // mean of the first records; more in lists
 
   bool has(Role role) const;
 };

@@ -13,7 +13,8 @@ namespace {
 using Role = TextLayout::Role;
 
 constexpr std::int64_t kMaxExamples = 10;
-constexpr float kPowersOfTen[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f, 1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
+constexpr float kPowersOfTen[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f,
+                                  1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
 
 bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
 
@@ -28,6 +29,22 @@ std::string quoted(std::string_view text) {
   for (char& c : shown)
     if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) >= 127) c = '?';
   return fmt::format("\"{}\"{}", shown, text.size() > 40 ? "…" : "");
+}
+
+BadRecord why_no_number(std::string_view text) {
+  double number;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty()) return BadRecord::missing;
+  if (status == std::errc::invalid_argument || end != text.data() + text.size())
+    return BadRecord::malformed;
+  return status == std::errc{} && !std::isfinite(number) ? BadRecord::non_finite
+                                                         : BadRecord::out_of_range;
+}
+
+const char* expected(Role role) {
+  if (role == Role::value) return "a finite number";
+  if (role == Role::weight) return "a finite number of at least 0";
+  return "an integer (if this is no timestamp, give '-' as the timestamp column)";
 }
 
 /// Reads plain fields without looking for quotes, signs or exponents. Each function returns the end of
@@ -65,9 +82,14 @@ struct Plain {
 
 class Parser {
  public:
-  Parser(std::string_view text, const TextLayout& layout, const RatingReadOptions& options, ParsedText& out)
-      : text_(text), layout_(layout), out_(out), tokenizer_(layout.dialect),
-        fail_(options.bad_records == BadRecords::fail), delimiter_(layout.dialect.delimiter) {
+  Parser(std::string_view text, const TextLayout& layout, const RatingReadOptions& options,
+         ParsedText& out)
+      : text_(text),
+        layout_(layout),
+        out_(out),
+        tokenizer_(layout.dialect),
+        fail_(options.bad_records == BadRecords::fail),
+        delimiter_(layout.dialect.delimiter) {
     RatingChunk& c = out.chunk;
     for (IdColumn* ids : {&c.users, &c.items}) {
       ids->clear();
@@ -75,6 +97,7 @@ class Parser {
     }
     out.examples.clear();
     out.bad = 0;
+    out.bad_by = {};
     out.too_long = false;
     out.lines = std::count(text.begin(), text.end(), '\n');
   }
@@ -91,10 +114,11 @@ class Parser {
   bool check_fields();
   bool check_id(const CsvField& field, std::size_t column, Role role);
   void push_id(IdColumn& ids, const CsvField& field, std::int64_t row);
-  void bad(std::size_t byte, std::string what);
+  void bad(BadRecord why, std::size_t byte, std::string what);
   bool too_long(std::size_t next);
   std::string named(std::size_t field, Role role) const {
-    return fmt::format("{} (column {}) is {}", role_name(role), field + 1, quoted(fields_[field].text));
+    return fmt::format("{} (column {}) is {}", role_name(role), field + 1,
+                       quoted(fields_[field].text));
   }
 
   std::string_view text_;
@@ -104,15 +128,16 @@ class Parser {
   bool fail_;
   std::string_view delimiter_;
   std::vector<CsvField> fields_;
-  std::size_t pos_ = 0;          // of the next record
-  std::size_t counted_ = 0;      // text up to here has line_ newlines
+  std::size_t pos_ = 0;      // of the next record
+  std::size_t counted_ = 0;  // text up to here has line_ newlines
   std::int64_t line_ = 0;
   std::int64_t rows_ = 0;
   bool stop_ = false;
 };
 
-void Parser::bad(std::size_t byte, std::string what) {
+void Parser::bad(BadRecord why, std::size_t byte, std::string what) {
   ++out_.bad;
+  ++out_.bad_by[static_cast<std::size_t>(why)];
   stop_ = fail_;
   if (out_.bad > kMaxExamples) return;
   const std::size_t at = pos_ + byte;
@@ -121,14 +146,15 @@ void Parser::bad(std::size_t byte, std::string what) {
   counted_ = at;
   const std::size_t newline = at ? text_.rfind('\n', at - 1) : std::string_view::npos;
   const std::size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-  out_.examples.push_back({line_, static_cast<std::int64_t>(at - begin) + 1, std::move(what)});
+  out_.examples.push_back({why, line_, static_cast<std::int64_t>(at - begin) + 1, std::move(what)});
 }
 
 bool Parser::too_long(std::size_t next) {
-  if (next - pos_ <= kMaxLineBytes + 1) [[likely]] return false;
+  if (next - pos_ <= kMaxLineBytes + 1) [[likely]]
+    return false;
   out_.examples.resize(std::min<std::size_t>(out_.examples.size(), kMaxExamples - 1));
   out_.bad = static_cast<std::int64_t>(out_.examples.size());
-  bad(0, std::string(kTooLong));
+  bad(BadRecord::malformed, 0, std::string(kTooLong));
   return stop_ = out_.too_long = true;
 }
 
@@ -138,8 +164,8 @@ const char* Parser::plain_text(const char* p, IdColumn& ids) {
   unsigned char all = 0;
   while (p < end && *p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0')
     all |= static_cast<unsigned char>(*p++);
-  if (p == begin || all >= 0x80 || *begin == '"' || *begin == ' ' || *begin == '\t' || p[-1] == ' ' ||
-      p[-1] == '\t')
+  if (p == begin || all >= 0x80 || *begin == '"' || *begin == ' ' || *begin == '\t' ||
+      p[-1] == ' ' || p[-1] == '\t')
     return nullptr;
   ids.push(std::string_view(begin, static_cast<std::size_t>(p - begin)));
   return p;
@@ -158,9 +184,15 @@ const char* Parser::plain_record(const char* p) {
         p = ids.kind == IdColumn::Kind::i64 ? Plain::id(p, ids.numbers[r]) : plain_text(p, ids);
         break;
       }
-      case Role::value: p = Plain::value(p, c.values[r]); break;
-      case Role::weight: p = Plain::value(p, c.weights[r]); break;
-      case Role::timestamp: p = Plain::id(p, c.timestamps[r]); break;
+      case Role::value:
+        p = Plain::value(p, c.values[r]);
+        break;
+      case Role::weight:
+        p = Plain::value(p, c.weights[r]);
+        break;
+      case Role::timestamp:
+        p = Plain::id(p, c.timestamps[r]);
+        break;
       case Role::skip:
         if (*p == '"') return nullptr;
         while (*p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0') ++p;
@@ -169,7 +201,8 @@ const char* Parser::plain_record(const char* p) {
     if (!p) return nullptr;
     if (f == last) break;
     if (*p != delimiter_[0]) return nullptr;
-    if (delimiter_.size() > 1 && std::string_view(p, delimiter_.size()) != delimiter_) return nullptr;
+    if (delimiter_.size() > 1 && std::string_view(p, delimiter_.size()) != delimiter_)
+      return nullptr;
     p += delimiter_.size();
   }
   if (*p == '\r') ++p;
@@ -228,9 +261,11 @@ void Parser::push_id(IdColumn& ids, const CsvField& field, std::int64_t row) {
 bool Parser::check_id(const CsvField& field, std::size_t column, Role role) {
   const std::string_view text = field.quoted ? field.text : trimmed(field.text);
   if (text.empty())
-    bad(field.begin, fmt::format("{} (column {}) is empty; expected an id", role_name(role), column + 1));
+    bad(BadRecord::missing, field.begin,
+        fmt::format("{} (column {}) is empty; expected an id", role_name(role), column + 1));
   else if (!is_utf8(text))
-    bad(field.begin, named(column, role) + "; expected UTF-8 text without zero bytes");
+    bad(BadRecord::malformed, field.begin,
+        named(column, role) + "; expected UTF-8 text without zero bytes");
   else
     return true;
   return false;
@@ -239,9 +274,10 @@ bool Parser::check_id(const CsvField& field, std::size_t column, Role role) {
 bool Parser::check_fields() {
   for (std::size_t f = 0; f < fields_.size(); ++f) {
     if (!fields_[f].malformed) continue;
-    bad(fields_[f].begin, fmt::format("column {} has text behind its closing quote; expected the delimiter "
-                                      "(a quote inside quotes is written twice)",
-                                      f + 1));
+    bad(BadRecord::malformed, fields_[f].begin,
+        fmt::format("column {} has text behind its closing quote; expected the delimiter "
+                    "(a quote inside quotes is written twice)",
+                    f + 1));
     return false;
   }
   return true;
@@ -254,9 +290,12 @@ void Parser::careful_record() {
   if (too_long(next)) return;
   const auto r = static_cast<std::size_t>(rows_);
   const auto finish = [&] { pos_ = next; };
-  if (fields_.size() == 1 && !fields_[0].quoted && trimmed(fields_[0].text).empty()) return finish();
+  if (fields_.size() == 1 && !fields_[0].quoted && trimmed(fields_[0].text).empty())
+    return finish();
   if (fields_.size() != layout_.roles.size()) {
-    bad(0, fmt::format("{} fields; expected {} as in the first line", fields_.size(), layout_.roles.size()));
+    bad(BadRecord::malformed, 0,
+        fmt::format("{} fields; expected {} as in the first line", fields_.size(),
+                    layout_.roles.size()));
     return finish();
   }
   if (!check_fields()) return finish();
@@ -273,20 +312,20 @@ void Parser::careful_record() {
         break;
       case Role::value:
         ok = parse_value(text, c.values[r]);
-        if (!ok) bad(fields_[f].begin, named(f, role) + "; expected a finite number");
         break;
       case Role::weight:
         ok = parse_value(text, c.weights[r]) && c.weights[r] >= 0;
-        if (!ok) bad(fields_[f].begin, named(f, role) + "; expected a finite number of at least 0");
         break;
       case Role::timestamp:
         ok = parse_timestamp(text, c.timestamps[r]);
-        if (!ok)
-          bad(fields_[f].begin, named(f, role) + "; expected an integer (or '-' as the timestamp column)");
         break;
-      case Role::skip: break;
+      case Role::skip:
+        break;
     }
-    if (!ok) return finish();
+    if (!ok) {
+      bad(why_no_number(text), fields_[f].begin, named(f, role) + "; expected " + expected(role));
+      return finish();
+    }
   }
   push_id(c.users, fields_[user], rows_);
   push_id(c.items, fields_[item], rows_);
@@ -336,7 +375,8 @@ void Parser::careful_list() {
   tokenizer_.next(text_, next, fields_);
   if (too_long(next)) return;
   bool ok = !(fields_.size() == 1 && trimmed(fields_[0].text).empty());
-  for (std::size_t f = 0; ok && f < fields_.size(); ++f) ok = check_id(fields_[f], f, f ? Role::item : Role::user);
+  for (std::size_t f = 0; ok && f < fields_.size(); ++f)
+    ok = check_id(fields_[f], f, f ? Role::item : Role::user);
   for (std::size_t f = 1; ok && f < fields_.size(); ++f) {
     const std::int64_t row = c.rows();
     push_id(c.users, fields_[0], row);
@@ -347,8 +387,8 @@ void Parser::careful_list() {
 
 }  // namespace
 
-void parse_rating_text(std::string_view text, const TextLayout& layout, const RatingReadOptions& options,
-                       ParsedText& out) {
+void parse_rating_text(std::string_view text, const TextLayout& layout,
+                       const RatingReadOptions& options, ParsedText& out) {
   Parser parser(text, layout, options, out);
   layout.lists ? parser.lists() : parser.rows();
 }
@@ -374,8 +414,10 @@ bool parse_timestamp(std::string_view text, std::int64_t& timestamp) {
   const auto [end, status] = std::from_chars(begin, stop, timestamp);
   if (status != std::errc{} || end == stop) return status == std::errc{};
   double fraction;
-  const auto [fraction_end, fraction_status] = std::from_chars(end, stop, fraction, std::chars_format::fixed);
-  return *end == '.' && (end + 1 == stop || (fraction_status == std::errc{} && fraction_end == stop));
+  const auto [fraction_end, fraction_status] =
+      std::from_chars(end, stop, fraction, std::chars_format::fixed);
+  return *end == '.' &&
+         (end + 1 == stop || (fraction_status == std::errc{} && fraction_end == stop));
 }
 
 }  // namespace gradmill

@@ -1,6 +1,7 @@
 // Rating records in a piece of text -> columns.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,7 +13,8 @@
 namespace gradmill {
 
 /// A record that was left out: where it is in the piece, and a message without the file's name.
-struct BadRecord {
+struct BadText {
+  BadRecord why = BadRecord::malformed;
   std::int64_t line = 0;    // from 0
   std::int64_t column = 1;  // byte in the line, from 1
   std::string what;
@@ -22,15 +24,16 @@ struct ParsedText {
   RatingChunk chunk;
   std::int64_t lines = 0;
   std::int64_t bad = 0;
-  std::vector<BadRecord> examples;  // the first few
-  bool too_long = false;            // the last example is a line above kMaxLineBytes: never skipped
+  std::array<std::int64_t, 4> bad_by{};  // indexed by BadRecord
+  std::vector<BadText> examples;         // the first few
+  bool too_long = false;  // the last example is a line above kMaxLineBytes: never skipped
 };
 
 /// Parses a piece of text that begins and ends at records; text.data()[text.size()] must be '\0' (as in
 /// a std::string). Columns of ids that are no numbers become strings. With BadRecords::fail it stops
 /// at the first bad record. `out` is overwritten; its memory is used again.
-void parse_rating_text(std::string_view text, const TextLayout& layout, const RatingReadOptions& options,
-                       ParsedText& out);
+void parse_rating_text(std::string_view text, const TextLayout& layout,
+                       const RatingReadOptions& options, ParsedText& out);
 
 /// A finite number in decimal notation ("3", "-.5", "+1e-3"); false otherwise. Values that a float
 /// cannot hold are refused, those too small for it become 0.

@@ -34,10 +34,13 @@ struct Piece {
 class TextRatings : public RatingStream {
  public:
   TextRatings(const std::vector<std::string>& files, const RatingReadOptions& options)
-      : options_(options), pool_(options.threads), pieces_(static_cast<std::size_t>(options.threads)) {
-    expect(options.parts >= 1 && options.part >= 0 && options.part < options.parts, ErrorKind::usage,
-           "part {} of {} does not exist", options.part, options.parts);
-    for (const std::string& path : files) files_.push_back({path, detect_text_layout(path, options)});
+      : options_(options),
+        pool_(options.threads),
+        pieces_(static_cast<std::size_t>(options.threads)) {
+    expect(options.parts >= 1 && options.part >= 0 && options.part < options.parts,
+           ErrorKind::usage, "part {} of {} does not exist", options.part, options.parts);
+    for (const std::string& path : files)
+      files_.push_back({path, detect_text_layout(path, options)});
     check_files();
     if (options.parts > 1) share_out();
   }
@@ -49,6 +52,7 @@ class TextRatings : public RatingStream {
     return true;
   }
   const ReadReport& report() const override { return report_; }
+  std::int64_t row_estimate() const override;
 
  private:
   void check_files();
@@ -61,15 +65,15 @@ class TextRatings : public RatingStream {
   RatingReadOptions options_;
   ThreadPool pool_;
   std::vector<FileRange> files_;
-  std::size_t file_ = 0;                 // being read
-  std::unique_ptr<TextBlocks> blocks_;   // of it
-  std::vector<Piece> pieces_;            // one for each thread
+  std::size_t file_ = 0;                // being read
+  std::unique_ptr<TextBlocks> blocks_;  // of it
+  std::vector<Piece> pieces_;           // one for each thread
   std::size_t filled_ = 0, given_ = 0;
   bool text_users_ = false, text_items_ = false;
   std::size_t line_file_ = static_cast<std::size_t>(-1);
-  std::int64_t first_offset_ = 0;        // of the first piece given of file line_file_
-  std::int64_t lines_given_ = 0;         // of that file
-  std::int64_t lines_before_ = -1;       // before first_offset_; -1: not counted yet
+  std::int64_t first_offset_ = 0;   // of the first piece given of file line_file_
+  std::int64_t lines_given_ = 0;    // of that file
+  std::int64_t lines_before_ = -1;  // before first_offset_; -1: not counted yet
   ReadReport report_;
 };
 
@@ -80,7 +84,8 @@ void TextRatings::check_files() {
     if (!first) first = &file;
     for (const Role role : {Role::value, Role::weight, Role::timestamp})
       expect(first->layout.has(role) == file.layout.has(role), ErrorKind::data,
-             "{} has {} {} column, but {} has {}; files that are read together must have the same columns",
+             "{} has {} {} column, but {} has {}; files that are read together must have the same "
+             "columns",
              file.path, file.layout.has(role) ? "a" : "no", role_name(role), first->path,
              first->layout.has(role) ? "one" : "none");
   }
@@ -119,8 +124,9 @@ bool TextRatings::fill() {
         continue;
       }
       const double bytes = static_cast<double>(options_.chunk_rows) * file.layout.record_bytes;
-      blocks_ = std::make_unique<TextBlocks>(file.path, file.layout, file.begin, file.end,
-                                             static_cast<std::int64_t>(std::clamp(bytes, 1.0, kMaxBlockBytes)));
+      blocks_ = std::make_unique<TextBlocks>(
+          file.path, file.layout, file.begin, file.end,
+          static_cast<std::int64_t>(std::clamp(bytes, 1.0, kMaxBlockBytes)));
     }
     Piece& piece = pieces_[filled_];
     piece.file = file_;
@@ -133,7 +139,8 @@ bool TextRatings::fill() {
   }
   pool_.parallel_for(static_cast<std::int64_t>(filled_), 1, [&](auto first, auto last, int) {
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
-      parse_rating_text(pieces_[i].block.text, files_[pieces_[i].file].layout, options_, pieces_[i].parsed);
+      parse_rating_text(pieces_[i].block.text, files_[pieces_[i].file].layout, options_,
+                        pieces_[i].parsed);
   });
   return filled_ > 0;
 }
@@ -162,15 +169,30 @@ bool TextRatings::give(Piece& piece, RatingChunk& chunk) {
 void TextRatings::note_bad(const Piece& piece) {
   const bool stop = options_.bad_records == BadRecords::fail || piece.parsed.too_long;
   report_.skipped += piece.parsed.bad;
+  for (std::size_t why = 0; why < report_.skipped_by.size(); ++why)
+    report_.skipped_by[why] += piece.parsed.bad_by[why];
   if (!stop && report_.examples.size() >= kMaxExamples) return;
   const std::string& path = files_[piece.file].path;
   if (lines_before_ < 0) lines_before_ = count_newlines(path, first_offset_);
-  const auto message = [&](const BadRecord& bad) {
-    return fmt::format("{}:{}:{}: {}", path, lines_before_ + lines_given_ + bad.line + 1, bad.column, bad.what);
+  const auto message = [&](const BadText& bad) {
+    return fmt::format("{}:{}:{}: {}", path, lines_before_ + lines_given_ + bad.line + 1,
+                       bad.column, bad.what);
   };
   if (stop) fail(ErrorKind::data, "{}", message(piece.parsed.examples.back()));
-  for (const BadRecord& bad : piece.parsed.examples)
+  for (const BadText& bad : piece.parsed.examples)
     if (report_.examples.size() < kMaxExamples) report_.examples.push_back(message(bad));
+}
+
+std::int64_t TextRatings::row_estimate() const {
+  constexpr double kGzipRatio = 4;  // of text like this
+  double rows = 0;
+  for (const FileRange& file : files_) {
+    const FileSize size = file_size(file.path);
+    const double bytes =
+        static_cast<double>(size.bytes) * (size.is_gzip ? kGzipRatio : 1) / options_.parts;
+    rows += bytes / file.layout.record_bytes * file.layout.record_rows;
+  }
+  return static_cast<std::int64_t>(rows);
 }
 
 bool TextRatings::finish() const {
