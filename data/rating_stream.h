@@ -80,8 +80,8 @@ struct RatingColumns {
 };
 
 struct RatingReadOptions {
-  RatingColumns columns;
-  std::string delimiter;  // text; empty: found from the first lines; may be longer ("::")
+  RatingColumns columns{};
+  std::string delimiter{};  // text; empty: found from the first lines; may be longer ("::")
   enum class Header : std::uint8_t { detect, yes, no } header = Header::detect;
   bool has_values = true;  // false: every row is an interaction of value 1
   BadRecords bad_records = BadRecords::fail;
