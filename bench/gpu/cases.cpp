@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <numeric>
 
 #include "bench/gpu/ratings.h"
 #include "kernels/als_solve/als_solve.h"
@@ -14,6 +13,7 @@
 #include "kernels/mf_sgd/mf_sgd.h"
 #include "kernels/normal_equations/normal_equations.h"
 #include "kernels/top_k/top_k.h"
+#include "models/mf/sgd_blocks.h"
 #include "runtime/buffer.h"
 
 namespace gradmill::bench {
@@ -221,51 +221,37 @@ Case cg_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
           }};
 }
 
-/// Ratings in SGD's blocks: contiguous ranges of users and items, sorted by block.
-std::pair<std::vector<SgdRating>, std::vector<std::int64_t>> sgd_blocks(const Ratings& ratings,
-                                                                        std::int64_t blocks) {
-  const std::int64_t user_width = (ratings.rows + blocks - 1) / blocks;
-  const std::int64_t item_width = (ratings.cols + blocks - 1) / blocks;
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(blocks * blocks) + 1);
-  const auto block_of = [&](std::int64_t user, std::int32_t item) {
-    return static_cast<std::size_t>(user / user_width * blocks + item / item_width);
-  };
-  const auto for_each = [&](auto&& visit) {
-    for (std::int64_t u = 0; u < ratings.rows; ++u)
-      for (auto e = ratings.offsets[static_cast<std::size_t>(u)];
-           e < ratings.offsets[static_cast<std::size_t>(u) + 1]; ++e)
-        visit(u, ratings.indices[static_cast<std::size_t>(e)],
-              ratings.values[static_cast<std::size_t>(e)]);
-  };
-  for_each([&](std::int64_t u, std::int32_t i, float) { ++offsets[block_of(u, i) + 1]; });
-  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
-  std::vector<std::int64_t> next(offsets.begin(), offsets.end() - 1);
-  std::vector<SgdRating> sorted(ratings.indices.size());
-  for_each([&](std::int64_t u, std::int32_t i, float value) {
-    sorted[static_cast<std::size_t>(next[block_of(u, i)]++)] = {static_cast<std::int32_t>(u), i,
-                                                                value};
-  });
-  return {std::move(sorted), std::move(offsets)};
+/// The user of each rating, in the order of a CSR's entries.
+std::vector<std::int32_t> users_of(const Ratings& ratings) {
+  std::vector<std::int32_t> users;
+  for (std::int64_t u = 0; u < ratings.rows; ++u)
+    users.resize(static_cast<std::size_t>(ratings.offsets[static_cast<std::size_t>(u) + 1]),
+                 static_cast<std::int32_t>(u));
+  return users;
 }
 
 Case sgd_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
   struct Data {
-    Buffer<SgdRating> ratings;
-    Buffer<std::int64_t> offsets;
+    SgdRatings ratings;
     Table users, items;
     Buffer<float> user_state, item_state;
     Buffer<double> loss;
   };
   const Ratings host = user_ratings(sizes);
-  const std::int64_t blocks = std::clamp<std::int64_t>(sizes.users / 100, 1, 1024);
-  const auto [sorted, offsets] = sgd_blocks(host, blocks);
-  const auto state = [&](std::int64_t rows) {
+  const std::vector<std::int32_t> user = users_of(host);
+  std::vector<std::int64_t> user_counts(static_cast<std::size_t>(host.rows));
+  std::vector<std::int64_t> item_counts(static_cast<std::size_t>(host.cols));
+  for (const std::int32_t u : user) ++user_counts[static_cast<std::size_t>(u)];
+  for (const std::int32_t i : host.indices) ++item_counts[static_cast<std::size_t>(i)];
+  const SgdGrid grid = sgd_grid(user_counts, item_counts);
+  const std::int32_t blocks = grid.users.blocks;
+  const auto state = [&](std::int64_t rows) {  // biases 0, accumulators 1
     std::vector<float> values(static_cast<std::size_t>(rows * 4));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % 4 == 0 ? 0.0f : 1.0f;
     return Buffer<float>::from_host(ctx, values);
   };
   auto data = std::make_shared<Data>(
-      Buffer<SgdRating>::from_host(ctx, sorted), Buffer<std::int64_t>::from_host(ctx, offsets),
+      sgd_ratings(ctx, grid, 0, blocks, {user, host.indices, host.values}, 1),
       Table(ctx, sizes.users, k, 2), Table(ctx, sizes.items, k, 3), state(sizes.users),
       state(sizes.items), Buffer<double>(ctx, blocks));
   data->loss.zero();
@@ -277,20 +263,15 @@ Case sgd_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
           .flops = nnz * (10.0 * k + 20),
           .prepare = {},
           .run = [&ctx, data, blocks, sizes] {
-            MfSgdArgs args{.blocks = {.ratings = data->ratings.view(),
-                                      .offsets = data->offsets.view(),
-                                      .user_blocks = static_cast<std::int32_t>(blocks),
-                                      .item_blocks = static_cast<std::int32_t>(blocks)},
-                           .rates = {.learning_rate = 0.01f, .global_mean = 3},
-                           .users = data->users.view(),
-                           .items = data->items.view(),
-                           .user_state = data->user_state.matrix(sizes.users, 4, 4),
-                           .item_state = data->item_state.matrix(sizes.items, 4, 4),
-                           .loss = data->loss.view()};
-            for (std::int32_t shift = 0; shift < args.blocks.item_blocks; ++shift) {
-              args.shift = shift;
-              mf_sgd(ctx, args);
-            }
+            MfSgdArgs args;
+            args.blocks = data->ratings.blocks();
+            args.rates = {.learning_rate = 0.01f, .global_mean = 3};
+            args.users = data->users.view();
+            args.items = data->items.view();
+            args.user_state = data->user_state.matrix(sizes.users, 4, 4);
+            args.item_state = data->item_state.matrix(sizes.items, 4, 4);
+            args.loss = data->loss.view();
+            for (args.shift = 0; args.shift < blocks; ++args.shift) mf_sgd(ctx, args);
           }};
 }
 
@@ -302,11 +283,7 @@ Case predict_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
     Table user_factors, item_factors;
   };
   const Ratings ratings = user_ratings(sizes);
-  std::vector<std::int32_t> user;
-  for (std::int64_t u = 0; u < ratings.rows; ++u)
-    user.resize(static_cast<std::size_t>(ratings.offsets[static_cast<std::size_t>(u) + 1]),
-                static_cast<std::int32_t>(u));
-  auto data = std::make_shared<Data>(Buffer<std::int32_t>::from_host(ctx, user),
+  auto data = std::make_shared<Data>(Buffer<std::int32_t>::from_host(ctx, users_of(ratings)),
                                      Buffer<std::int32_t>::from_host(ctx, ratings.indices),
                                      Buffer<float>::from_host(ctx, ratings.values),
                                      Buffer<float>(ctx, ratings.nnz()), Buffer<double>(ctx, 3),
