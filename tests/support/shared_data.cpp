@@ -7,12 +7,9 @@ namespace gradmill::testing {
 
 std::optional<std::string> shared_data(const std::string& name) {
   const char* folder = std::getenv("GRADMILL_SHARED_DATA");
-  const std::filesystem::path path =
-      (folder ? std::filesystem::path(folder)
-              : std::filesystem::path(GRADMILL_SOURCE_DIR) / "../shared/data") /
-      name;
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  return path.string();
+  if (!folder) return std::nullopt;
+  const std::filesystem::path path = std::filesystem::path(folder) / name;
+  return std::filesystem::exists(path) ? std::optional(path.string()) : std::nullopt;
 }
 
 }  // namespace gradmill::testing

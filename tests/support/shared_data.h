@@ -6,8 +6,8 @@
 
 namespace gradmill::testing {
 
-/// Path of a file of the shared data (folder GRADMILL_SHARED_DATA, else ../shared/data beside the
-/// repository), if present.
+/// Path of a file in the folder that the environment variable GRADMILL_SHARED_DATA names, if both
+/// are there.
 std::optional<std::string> shared_data(const std::string& name);
 
 }  // namespace gradmill::testing
