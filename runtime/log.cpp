@@ -1,5 +1,7 @@
 #include "runtime/log.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -43,7 +45,9 @@ void Log::write(LogLevel level, std::string_view text) {
   if (level < terminal_level_ || (rank_ != 0 && level < LogLevel::error)) return;
   const std::string prefix = level >= LogLevel::warning ? fmt::format("{}: ", name) : std::string{};
   const std::string from = rank_ != 0 ? fmt::format("rank {}: ", rank_) : std::string{};
-  fmt::print(stderr, "{}{}{}\n", from, prefix, text);
+  // On a terminal a progress line may stand there unfinished: this line takes its place.
+  const char* clear = ::isatty(STDERR_FILENO) ? "\r\x1b[K" : "";
+  fmt::print(stderr, "{}{}{}{}\n", clear, from, prefix, text);
 }
 
 }  // namespace gradmill
