@@ -1,29 +1,35 @@
 #include "kernels/cholesky_solve/cholesky_solve.h"
 
-#include <Eigen/Cholesky>
+#include <algorithm>
 #include <atomic>
 
+#include "kernels/normal_system/normal_system.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
+#include "runtime/workspace.h"
 
 namespace gradmill {
 
 void cpu::cholesky_solve(const Context& ctx, const CholeskySolveArgs& args) {
-  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const std::int64_t k = args.rhs.cols;
+  Workspace::Scope scratch(ctx);
+  const std::int64_t floats = NormalSystem::memory_floats(k);
+  float* memory = scratch.take<float>(floats * ctx.threads().size()).data;
   std::atomic<std::int32_t> failures{0};
-  ctx.threads().parallel_for(args.rhs.rows, 8, [&](std::int64_t first, std::int64_t last, int) {
+  ctx.threads().parallel_for(args.rhs.rows, 8, [&](std::int64_t first, std::int64_t last, int t) {
+    NormalSystem system(k, memory + t * floats);
     for (std::int64_t u = first; u < last; ++u) {
-      Eigen::Map<Matrix> a(args.systems.row(u), k, k);
-      Eigen::LLT<Eigen::Ref<Matrix>, Eigen::Lower> llt(a);
-      Eigen::Map<Eigen::VectorXf> x(args.solutions.row(u), k);
-      x = Eigen::Map<const Eigen::VectorXf>(args.rhs.row(u), k);
-      if (llt.info() == Eigen::Success) {
-        llt.solveInPlace(x);
-      } else {
-        x.setZero();
-        ++failures;
-      }
+      system.clear();
+      const float* a = args.systems.row(u);
+      for (std::int64_t r = 0; r < k; ++r)
+        for (std::int64_t c = 0; c <= r; ++c) system.row(c)[r] = a[r * k + c];
+      std::copy_n(args.rhs.row(u), k, system.rhs());
+      const bool solved = system.solve();
+      if (solved)
+        std::copy_n(system.solution(), k, args.solutions.row(u));
+      else
+        std::fill_n(args.solutions.row(u), k, 0.0f);
+      if (!solved) ++failures;
     }
   });
   args.failures[0] += failures.load();

@@ -1,65 +1,45 @@
 #include "kernels/ials_cg/ials_cg.h"
 
-#include <Eigen/Core>
+#include <algorithm>
+#include <vector>
 
+#include "kernels/ials_cg/cg_block.h"
+#include "kernels/normal_equations/row_ranges.h"
+#include "kernels/simd.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
+#include "runtime/workspace.h"
 
 namespace gradmill {
-namespace {
-using Vector = Eigen::VectorXf;
-using Row = Eigen::Map<const Vector>;
-constexpr float kConverged = 1e-20f;
-
-/// A_u x without forming A_u.
-Vector multiply(const IalsCgArgs& args, std::int64_t begin, std::int64_t end, float ridge_value,
-                const Vector& x) {
-  const std::int64_t k = args.factors.cols;
-  Vector result = ridge_value * x;
-  for (std::int64_t r = 0; r < k; ++r) result[r] += Row(args.base.row(r), k).dot(x);
-  for (std::int64_t e = begin; e < end; ++e) {
-    const Row y(args.factors.row(args.ratings.indices[e]), k);
-    const float w =
-        (args.weights.size ? args.weights[e] : 1.0f) * args.model.alpha * args.ratings.values[e];
-    result += w * y.dot(x) * y;
-  }
-  return result;
-}
-}  // namespace
 
 void cpu::ials_cg(const Context& ctx, const IalsCgArgs& args) {
-  const std::int64_t k = args.factors.cols;
-  ctx.threads().parallel_for(args.ratings.rows, 8, [&](std::int64_t first, std::int64_t last, int) {
-    for (std::int64_t u = first; u < last; ++u) {
-      Eigen::Map<Vector> solution(args.solutions.row(u), k);
-      const std::int64_t begin = args.ratings.offsets[u], end = args.ratings.offsets[u + 1];
-      if (begin == end) {
-        solution.setZero();
-        continue;
-      }
-      const float ridge_value = ridge(args.model, end - begin);
-      Vector x = solution;
-      Vector residual = -multiply(args, begin, end, ridge_value, x);
-      for (std::int64_t e = begin; e < end; ++e) {
-        const float w = (args.weights.size ? args.weights[e] : 1.0f) * args.model.alpha *
-                        args.ratings.values[e];
-        residual +=
-            (args.model.unobserved_weight + w) * Row(args.factors.row(args.ratings.indices[e]), k);
-      }
-      Vector direction = residual;
-      float old = residual.squaredNorm();
-      for (int step = 0; step < args.steps && old > kConverged; ++step) {
-        const Vector ap = multiply(args, begin, end, ridge_value, direction);
-        const float length = old / direction.dot(ap);
-        x += length * direction;
-        residual -= length * ap;
-        const float now = residual.squaredNorm();
-        direction = residual + (now / old) * direction;
-        old = now;
-      }
-      solution = x;
-    }
-  });
+  if (args.ratings.rows == 0) return;
+  const std::int64_t k = args.factors.cols, stride = simd::row_stride(k);
+  const NormalEquationsArgs equations{args.ratings, args.weights, args.factors, {}, {},
+                                      args.model,   true,         {},           {}};
+  Workspace::Scope scratch(ctx);
+  float* base = scratch.take<float>(k * stride).data;
+  std::fill_n(base, k * stride, 0.0f);
+  for (std::int64_t r = 0; r < k; ++r) std::copy_n(args.base.row(r), k, base + r * stride);
+  std::vector<CgBlock> blocks;
+  for (int t = 0; t < ctx.threads().size(); ++t)
+    blocks.emplace_back(args, equations, base, scratch.take<float>(CgBlock::memory_floats(k)).data);
+
+  const auto ranges = row_ranges(args.ratings, k / 2 + 8, ctx.threads().size());
+  ctx.threads().parallel_for(static_cast<std::int64_t>(ranges.size()) - 1, 1,
+                             [&](std::int64_t range, std::int64_t, int thread) {
+                               CgBlock& block = blocks[static_cast<std::size_t>(thread)];
+                               const auto r = static_cast<std::size_t>(range);
+                               for (std::int64_t row = ranges[r]; row < ranges[r + 1]; ++row) {
+                                 if (args.ratings.offsets[row] == args.ratings.offsets[row + 1]) {
+                                   std::fill_n(args.solutions.row(row), k, 0.0f);
+                                   continue;
+                                 }
+                                 block.add(row);
+                                 if (block.full()) block.solve();
+                               }
+                               block.solve();
+                             });
 }
 
 void ials_cg(const Context& ctx, const IalsCgArgs& args) {

@@ -1,0 +1,54 @@
+// Conjugate gradients for a few rows at a time on the CPU.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/ials_cg/ials_cg.h"
+#include "kernels/normal_equations/entries.h"
+
+namespace gradmill::cpu {
+
+/// Rows that go through their CG steps together, so that their products with the base are one
+/// matrix product. Their factors are gathered once and stay in cache, as far as they fit there.
+class CgBlock {
+ public:
+  static constexpr std::int64_t kRows = 8;
+  static std::int64_t memory_floats(std::int64_t num_factors);
+  /// base: [k, simd::row_stride(k)], zero beyond k. args and equations (the same problem) must
+  /// outlive the block.
+  CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, const float* base,
+          float* memory);
+
+  /// Takes a row that has ratings; solve() when full().
+  void add(std::int64_t row);
+  bool full() const { return count_ == kRows; }
+  /// Does the steps, writes the solutions and empties the block.
+  void solve();
+
+ private:
+  struct Row {
+    std::int64_t row, first, last;  // entries [first, last)
+    EntryPanel panel;               // all of them, if resident
+    bool resident, active;
+    float ridge, residual_norm;
+  };
+  enum class Pass { residual, product };
+
+  static std::int64_t capacity(std::int64_t num_factors);
+  EntryPanel slots(std::int64_t first) const;
+  void multiply_base(const float* vectors);
+  template <Pass kPass>
+  void add_entries(const Row& row, const float* vector, float* sum);
+  void start(Row& row, float* x, float* residual, float* direction, const float* base_product);
+  void step(Row& row, float* x, float* residual, float* direction, float* product);
+
+  const IalsCgArgs& args_;
+  const NormalEquationsArgs& equations_;
+  const float* base_;
+  std::int64_t stride_, vecs_, capacity_, used_ = 0, count_ = 0;
+  Row rows_[kRows];
+  float *x_, *residual_, *direction_, *product_;  // [kRows, stride_] each
+  EntryPanel entries_;  // capacity_ resident ones, then those of a row that passes by
+};
+
+}  // namespace gradmill::cpu

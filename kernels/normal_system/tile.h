@@ -1,0 +1,50 @@
+// The inner loop of Gram matrices and of Cholesky factors: a tile of a product, held in registers.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+namespace gradmill::simd {
+
+/// 8 x 3 sums, 3 values and a broadcast fill AVX-512's 32 registers; 4 x 3 and 4 AVX2's 16.
+inline constexpr int kTileRows = kLanes == 16 ? 8 : 4;
+inline constexpr int kTileVecs = 3;
+
+template <int kVecs>
+using Tile = Vec[kTileRows][kVecs];
+
+/// tile[r][v] = sum over e < count of left[e * left_step + r * left_row] * right[e * right_step + v],
+/// v counting vectors.
+template <int kVecs>
+inline __attribute__((always_inline)) void multiply(const float* left, std::int64_t left_step,
+                                                    std::int64_t left_row, const float* right,
+                                                    std::int64_t right_step, std::int64_t count,
+                                                    Tile<kVecs>& tile) {
+  Tile<kVecs> sums = {};
+  for (std::int64_t e = 0; e < count; ++e, left += left_step, right += right_step) {
+    Vec values[kVecs];
+#pragma GCC unroll 3
+    for (int v = 0; v < kVecs; ++v) values[v] = load(right + v * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kTileRows; ++r) {
+      const Vec scale = broadcast(left[r * left_row]);
+#pragma GCC unroll 3
+      for (int v = 0; v < kVecs; ++v) sums[r][v] += scale * values[v];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < kVecs; ++v) tile[r][v] = sums[r][v];
+}
+
+/// Covers the vectors [first, last) with tiles: work.operator()<kVecs>(first vector).
+template <class Work>
+inline void for_tiles(std::int64_t first, std::int64_t last, Work&& work) {
+  for (; last - first >= kTileVecs; first += kTileVecs) work.template operator()<kTileVecs>(first);
+  if (last - first == 2) work.template operator()<2>(first);
+  if (last - first == 1) work.template operator()<1>(first);
+}
+
+}  // namespace gradmill::simd
