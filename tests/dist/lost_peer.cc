@@ -1,0 +1,47 @@
+// One rank of a run in which the last rank goes away: lost_peer cpu|cuda sleep|stop|throw
+// The others must end within the deadline with exit code 76 and a text that says what they waited for.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include "dist/world.h"
+#include "runtime/buffer.h"
+#include "runtime/error.h"
+
+using namespace gradmill;
+
+namespace {
+
+void work(World& world, std::string_view device, std::string_view fault) {
+  const Context ctx = device == "cuda" ? Context::cuda(world.local_rank()) : Context::cpu(1);
+  const auto comm = world.communicator(ctx);
+  auto values = Buffer<float>::from_host(ctx, std::vector<float>(1000, 1.0f));
+  comm->all_reduce_sum(ctx, values.view());
+  (void)values.to_host();
+  if (world.rank() == world.world_size() - 1) {
+    if (fault == "sleep") sleep(60);
+    if (fault == "stop") (void)raise(SIGSTOP);
+    if (fault == "throw") fail(ErrorKind::data, "ratings.csv:7: bad rating");
+  }
+  comm->all_reduce_sum(ctx, values.view());
+  (void)values.to_host();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 64;
+  constexpr double kDeadline = 2;
+  const auto world = World::start(kDeadline);
+  if (std::string_view(argv[1]) == "cuda" && Context::cuda_device_count() < world->local_size())
+    return 77;  // CTest: skipped
+  try {
+    work(*world, argv[1], argv[2]);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "rank %d: %s\n", world->rank(), error.what());
+    world->abort(exit_code(error.kind()));
+  }
+}

@@ -1,0 +1,34 @@
+#!/bin/bash
+# lost_peer.sh MPIEXEC PROGRAM DEVICE: a run that loses a rank ends soon, with the right code and text.
+set -u
+mpiexec=$1 program=$2 device=$3
+failures=0
+
+# try FAULT EXIT_CODE TEXT: three ranks, of which the last has this fault
+try() {
+  local started=$SECONDS output code
+  output=$(timeout -k 5 50 "$mpiexec" --oversubscribe --allow-run-as-root -n 3 "$program" "$device" "$1" 2>&1)
+  code=$?
+  if [ $code -eq 77 ]; then
+    echo "skipped: fewer CUDA devices than ranks"
+    exit 77
+  fi
+  if [ $code -ne "$2" ] || ! grep -q "$3" <<<"$output" || [ $((SECONDS - started)) -gt 30 ]; then
+    echo "FAILED: $device, fault '$1': exit code $code (expected $2) after $((SECONDS - started)) s; expected text: $3"
+    echo "$output"
+    failures=$((failures + 1))
+  else
+    echo "ok: $device, fault '$1': exit code $code after $((SECONDS - started)) s"
+  fi
+}
+
+try none 0 ""
+if [ "$device" = cuda ]; then
+  try sleep 76 "all_reduce_sum #2 (4000 bytes) on rank [01] of 3 (cuda:[01]): "
+  try stop 76 "all_reduce_sum #2 (4000 bytes) on rank [01] of 3 (cuda:[01]): "
+else
+  try sleep 76 "all_reduce_sum #[0-9]* (4000 bytes) on rank [01] of 3: no answer from .*rank 2 (.*) within 2 s"
+  try stop 76 "all_reduce_sum #[0-9]* (4000 bytes) on rank [01] of 3: no answer from .*rank 2 (.*) within 2 s"
+fi
+try throw 65 "rank 2: ratings.csv:7: bad rating"
+exit $failures
