@@ -30,7 +30,19 @@ struct IdColumn {
     bytes.clear();
     ends.clear();
   }
+  void push(std::int64_t id) { numbers.push_back(id); }  // kind i64
+  void push(std::string_view id) {                       // kind string
+    bytes.append(id);
+    ends.push_back(static_cast<std::int64_t>(bytes.size()));
+  }
+  /// Becomes kind string; numbers become their decimal text.
+  void make_text();
 };
+
+/// An id is a number only if it is written as a number is printed: "7" and "-7", not "007", "+7" or
+/// "-0". So numbers turned into text give the bytes of the file again, and whether two ids are equal
+/// never depends on what other ids a file, chunk or rank holds. False if text is not such a number.
+bool parse_id(std::string_view text, std::int64_t& id);
 
 /// Some consecutive rows. values, weights and timestamps have one entry a row or are empty
 /// (no such column: every value 1, every weight 1).
@@ -60,31 +72,42 @@ struct ReadReport {
   std::vector<std::string> examples;
 };
 
-/// Names of the columns; for text without a header, 1-based positions ("1"). Empty: found by name
-/// (user, user_id, userId, …) or by position 1, 2, 3.
+/// Names of the columns, or 1-based positions ("1") in text. Empty: found by name (user, user_id,
+/// userId, …), in text without known names by position: user, item, value and, where a file has
+/// exactly four columns, timestamp. "-" for value, weight or timestamp: there is none.
 struct RatingColumns {
   std::string user, item, value, weight, timestamp;
 };
 
 struct RatingReadOptions {
-  RatingColumns columns;
-  std::string delimiter;  // text; empty: found from the first lines; may be longer ("::")
+  RatingColumns columns{};
+  std::string delimiter{};  // text; empty: found from the first lines; may be longer ("::")
   enum class Header : std::uint8_t { detect, yes, no } header = Header::detect;
   bool has_values = true;  // false: every row is an interaction of value 1
   BadRecords bad_records = BadRecords::fail;
   int threads = 1;
   int part = 0, parts = 1;  // read only the part-th of `parts` contiguous, disjoint pieces
   std::int64_t chunk_rows = 1 << 18;  // about; a reader may give fewer or more
-  bool verify = true;  // converted data sets: check each shard's digest before it is read
+  enum class Layout : std::uint8_t {
+    rows,
+    lists
+  } layout = Layout::rows;  // lists: "user item item …"
+  bool quotes = true;       // text: RFC 4180 quotes; false: '"' is a character like any other
+  bool text_ids = false;    // text: all ids are strings, also those that look like numbers
+  bool verify = true;       // converted data sets: check each shard's digest before it is read
 };
 
-/// Gives the rows of one source (a file, a folder of files, a converted data set) in order.
+/// Gives the rows of one source (a file, a folder of files, a converted data set) in order. The kind of
+/// an id column is i64 until the first id that is no number (see parse_id), and string from that chunk
+/// on; read_rating_table and Vocabulary::merge make one kind of both.
 class RatingStream {
  public:
   virtual ~RatingStream() = default;
   /// Overwrites chunk; false at the end. Errors: ErrorKind::data with file, line or record and column.
   virtual bool next(RatingChunk& chunk) = 0;
   virtual const ReadReport& report() const = 0;
+  /// About how many rows there are, to set memory aside; 0 if unknown.
+  virtual std::int64_t row_estimate() const { return 0; }
 };
 
 /// Opens a source by what it is: a folder with dataset.json, *.h5 / *.hdf5, *.tfrecord[.gz], else text

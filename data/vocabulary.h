@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/id_codes.h"
 #include "data/rating_stream.h"
 
 namespace gradmill {
@@ -21,10 +22,10 @@ class Vocabulary {
   /// Union of several vocabularies. If kinds differ, numbers become their decimal text.
   static Vocabulary merge(std::span<const Vocabulary> parts);
 
-  std::int64_t size() const;
-  IdColumn::Kind kind() const;
-  const IdColumn& ids() const;
-  /// Row of an id, -1 if unknown. find(text) on a numeric vocabulary parses the text.
+  std::int64_t size() const { return ids().size(); }
+  IdColumn::Kind kind() const { return ids().kind; }
+  const IdColumn& ids() const { return codes_.ids(); }
+  /// Row of an id, -1 if unknown. Numbers and their decimal text are the same id.
   std::int32_t find(std::int64_t id) const;
   std::int32_t find(std::string_view id) const;
   /// The id as text.
@@ -38,8 +39,7 @@ class Vocabulary {
   static Vocabulary deserialize(std::string_view bytes);
 
  private:
-  IdColumn ids_;
-  std::vector<std::int64_t> index_;  // hash index, built at construction
+  IdCodes codes_;  // code = row
 };
 
 /// All rows of a stream, ids coded by vocabularies of these rows.
@@ -54,5 +54,13 @@ struct RatingTable {
 /// Reads a stream to its end; ids are coded as chunks arrive, so the peak memory is the table plus one
 /// chunk. Errors: ErrorKind::data if the columns differ from chunk to chunk.
 RatingTable read_rating_table(RatingStream& stream, int threads);
+
+/// The same rows under other vocabularies; rows whose user or item they do not have get -1 there.
+/// For test files: their ids under the vocabularies of the training data.
+RatingTable recode(RatingTable table, const Vocabulary& users, const Vocabulary& items,
+                   int threads);
+
+/// The named rows of a table, with its vocabularies.
+RatingTable select_rows(const RatingTable& table, std::span<const std::int64_t> rows);
 
 }  // namespace gradmill

@@ -2,10 +2,12 @@
 
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <thread>
 
 #include "runtime/cuda_device.h"
 #include "runtime/expect.h"
@@ -15,6 +17,7 @@
 
 namespace gradmill {
 namespace {
+constexpr std::chrono::microseconds kPoll{20};
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void* allocate_host(std::size_t bytes) {
@@ -50,6 +53,7 @@ struct Context::Impl {
   std::unique_ptr<ThreadPool> threads;
   std::unique_ptr<CudaDevice, DeleteCudaDevice> cuda;  // only in a CUDA context
   std::unique_ptr<Context> shadow;                     // only in a check context
+  StreamWatch* watch = nullptr;                        // lent by a communicator
   std::unique_ptr<Tracer> tracer = std::make_unique<Tracer>();
   std::unique_ptr<Workspace> workspace;  // last: it frees through the others
 };
@@ -136,9 +140,19 @@ std::int64_t Context::free_bytes() const {
 
 void Context::synchronize() const {
   if constexpr (kHasCuda) {
-    if (is_cuda()) impl_->cuda->synchronize();
+    if (!is_cuda()) return;
+    if (!impl_->watch) return impl_->cuda->synchronize();
+    const std::int64_t start = monotonic_ns();
+    for (bool idle = false; !idle;) {
+      idle = impl_->cuda->is_idle();
+      const double waited = static_cast<double>(monotonic_ns() - start) * 1e-9;
+      impl_->watch->waiting(waited);
+      if (!idle) waited < 1e-3 ? std::this_thread::yield() : std::this_thread::sleep_for(kPoll);
+    }
   }
 }
+
+void Context::watch(StreamWatch* watch) const { impl_->watch = watch; }
 
 void* Context::allocate(std::size_t bytes) const {
   if constexpr (kHasCuda) {
@@ -170,6 +184,9 @@ void Context::copy_device([[maybe_unused]] void* to, [[maybe_unused]] const void
                           [[maybe_unused]] std::size_t bytes) const {
   if constexpr (kHasCuda) {
     require(is_cuda(), "copy of device memory through a CPU context");
+    // A copy of pageable memory may wait for the stream inside of CUDA, where nobody looks after it.
+    if (impl_->watch && (CudaDevice::is_pageable(to) || CudaDevice::is_pageable(from)))
+      synchronize();
     impl_->cuda->copy(to, from, bytes);
   }
 }

@@ -21,6 +21,16 @@ class Workspace;
 
 inline constexpr bool kHasCuda = GRADMILL_HAS_CUDA != 0;
 
+/// Looks after the waits for a stream that may itself wait for another rank, so that none is endless.
+class StreamWatch {
+ public:
+  /// Called again and again while the host waits, and once when the wait is over. May throw.
+  virtual void waiting(double seconds) = 0;
+
+ protected:
+  ~StreamWatch() = default;
+};
+
 class Context {
  public:
   /// threads: CPU threads that kernels may use, at least 1.
@@ -53,8 +63,11 @@ class Context {
   Tracer& tracer() const;
   Context* shadow() const;  // the CUDA context of a check context, else nullptr
 
-  /// Waits for everything enqueued on stream(). No-op on CPU.
+  /// Waits for everything enqueued on stream(). No-op on CPU. Errors: ErrorKind::device, and
+  /// whatever the watch throws (a lost peer).
   void synchronize() const;
+  /// Lets this watch look after every wait of the host from now on; nullptr: none.
+  void watch(StreamWatch* watch) const;
 
   /// Bytes on this context's device. Stream-ordered on CUDA: safe to free while kernels enqueued
   /// before on stream() still run. CPU memory is 64-byte aligned; from 2 MiB on it is aligned to

@@ -99,6 +99,20 @@ void CudaDevice::synchronize() const {
   cuda_check(cudaStreamSynchronize(stream()), "finish the work on the stream");
 }
 
+bool CudaDevice::is_idle() const {
+  make_current();
+  const cudaError_t status = cudaStreamQuery(stream());
+  if (status == cudaErrorNotReady) return false;
+  cuda_check(status, "finish the work on the stream");
+  return true;
+}
+
+bool CudaDevice::is_pageable(const void* pointer) {
+  cudaPointerAttributes attributes{};
+  cuda_check(cudaPointerGetAttributes(&attributes, pointer), "look up a pointer");
+  return attributes.type == cudaMemoryTypeUnregistered;
+}
+
 void* CudaDevice::allocate(std::size_t bytes) const {
   make_current();
   void* pointer = nullptr;

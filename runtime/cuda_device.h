@@ -27,11 +27,13 @@ class CudaDevice {
   std::string name() const;
   std::int64_t free_bytes() const;
   void synchronize() const;
+  bool is_idle() const;  // everything enqueued is done
   void* allocate(std::size_t bytes) const;
   void deallocate(void* pointer) const noexcept;
   void copy(void* to, const void* from, std::size_t bytes) const;
   void zero(void* to, std::size_t bytes) const;
 
+  static bool is_pageable(const void* pointer);  // host memory that CUDA does not know
   static void* allocate_pinned(std::size_t bytes);
   static void deallocate_pinned(void* pointer) noexcept;
 
