@@ -257,16 +257,16 @@ TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& 
   layout.dialect = {options.delimiter, options.quotes && !layout.lists};
   if (options.delimiter.empty())
     layout.dialect.delimiter = layout.lists ? " " : find_delimiter(sample, options.quotes);
-  expect(!layout.dialect.delimiter.empty(), ErrorKind::data,
-         "{}:1: a line of one field; expected user, item and rating (delimiter ',', tab, ';', '|', "
-         "blank "
-         "or '::'; give it if it is another)",
-         path);
+  const bool has_delimiter = !layout.dialect.delimiter.empty();
+  if (!has_delimiter) layout.dialect.delimiter = ",";
   take_sample(sample, layout.dialect, kSampleRecords);
   layout.has_rows = !sample.records.empty();
   expect(!layout.has_rows || sample.ends[0] <= kMaxLineBytes, ErrorKind::data,
-         "{}:1: the first line is longer than {} bytes; expected a line for each rating", path,
-         kMaxLineBytes);
+         "{}:1: the first line is longer than 1 MiB; expected a line for each rating", path);
+  expect(has_delimiter, ErrorKind::data,
+         "{}:1: a line of one field; expected user, item and rating (delimiter ',', tab, ';', '|', "
+         "blank or '::'; give it if it is another)",
+         path);
   if (!layout.has_rows) return layout;
   layout.record_bytes = static_cast<double>(sample.ends.back() - sample.begin) /
                         static_cast<double>(sample.records.size());

@@ -338,7 +338,7 @@ const char* Parser::plain_list(const char* p) {
   RatingChunk& c = out_.chunk;
   if (c.users.kind != IdColumn::Kind::i64 || c.items.kind != IdColumn::Kind::i64) return nullptr;
   if (delimiter_.size() != 1) return nullptr;
-  std::int64_t user, item;
+  std::int64_t user = 0, item = 0;
   p = Plain::id(p, user);
   while (p && *p == delimiter_[0]) {
     p = Plain::id(p + 1, item);

@@ -196,11 +196,10 @@ std::int64_t TextRatings::row_estimate() const {
 }
 
 bool TextRatings::finish() const {
-  expect(report_.rows > 0 || options_.parts > 1, ErrorKind::data, "{}: no rows; {}", files_[0].path,
-         report_.skipped ? fmt::format("all {} records are bad, the first: {}", report_.skipped,
-                                       report_.examples[0])
-                         : "every line is blank or has no item");
-  return false;
+  if (report_.rows > 0 || options_.parts > 1) return false;  // other parts may have rows
+  if (report_.skipped > 0)
+    fail(ErrorKind::data, "{}; all {} records are bad", report_.examples[0], report_.skipped);
+  fail(ErrorKind::data, "{}: no rows; every line is blank or has no item", files_[0].path);
 }
 
 }  // namespace
