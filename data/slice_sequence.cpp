@@ -1,0 +1,63 @@
+#include "data/slice_sequence.h"
+
+#include <algorithm>
+
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+
+ReadReport sum_of(const ReadReport& a, const ReadReport& b) {
+  ReadReport sum = a;
+  sum.rows += b.rows;
+  sum.skipped += b.skipped;
+  for (std::size_t i = 0; i < sum.skipped_by.size(); ++i) sum.skipped_by[i] += b.skipped_by[i];
+  for (const std::string& example : b.examples)
+    if (sum.examples.size() < 10) sum.examples.push_back(example);
+  return sum;
+}
+
+}  // namespace
+
+std::int64_t part_begin(std::int64_t rows, int part, int parts) {
+  return static_cast<std::int64_t>(static_cast<__int128>(rows) * part / parts);
+}
+
+std::vector<FileSlice> slices_of_part(const std::vector<std::string>& files,
+                                      const std::vector<std::int64_t>& rows, int part, int parts) {
+  require(files.size() == rows.size() && part >= 0 && part < parts, "part {} of {}", part, parts);
+  std::int64_t total = 0;
+  for (const std::int64_t n : rows) total += n;
+  const std::int64_t begin = part_begin(total, part, parts),
+                     end = part_begin(total, part + 1, parts);
+  std::vector<FileSlice> slices;
+  std::int64_t at = 0;
+  for (std::size_t f = 0; f < files.size(); at += rows[f++]) {
+    const std::int64_t first = std::max(begin, at), last = std::min(end, at + rows[f]);
+    if (first < last) slices.push_back({files[f], first - at, last - first});
+  }
+  return slices;
+}
+
+SliceSequence::SliceSequence(std::vector<FileSlice> slices, std::int64_t first_row, Open open)
+    : slices_(std::move(slices)), row_(first_row), open_(std::move(open)) {}
+
+bool SliceSequence::next(RatingChunk& chunk) {
+  for (;;) {
+    if (!current_) {
+      if (index_ == slices_.size()) return false;
+      current_ = open_(slices_[index_++]);
+    }
+    const bool more = current_->next(chunk);
+    report_ = sum_of(done_, current_->report());
+    if (more) {
+      chunk.first_row = row_;
+      row_ += chunk.rows();
+      return true;
+    }
+    done_ = report_;
+    current_.reset();
+  }
+}
+
+}  // namespace gradmill
