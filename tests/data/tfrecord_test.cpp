@@ -221,11 +221,16 @@ std::vector<Trip> trips_of_csv(const std::string& path, std::int64_t& without_co
   std::getline(lines, line);
   while (std::getline(lines, line)) {
     std::vector<std::string> fields(1);
-    for (const char c : line)
-      if (c == ',')
+    bool quoted = false;
+    for (const char c : line) {
+      if (c == '"') {
+        quoted = !quoted;
+      } else if (c == ',' && !quoted) {
         fields.emplace_back();
-      else
+      } else {
         fields.back() += c;
+      }
+    }
     if (fields.at(14).empty())
       ++without_company;
     else
@@ -274,8 +279,9 @@ TEST(TfRecord, MalformedFilesAreRefusedByName) {
       while (reader.next(payload)) decode_example(payload, features);
     });
     EXPECT_EQ(error.has_value(), !sound) << path;
-    if (error && path.find("protobuf") == std::string::npos)
+    if (error && path.find("protobuf") == std::string::npos) {
       EXPECT_NE(error->find(path + ": record 5"), std::string::npos) << *error;
+    }
     ++files;
   }
   EXPECT_EQ(files, 6);

@@ -1,0 +1,49 @@
+// Rows of one HDF5 column: read and decoded here, or received from the child that reads them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "data/child_process.h"
+#include "data/files.h"
+#include "data/hdf5_layout.h"
+
+namespace gradmill {
+
+/// Memory that is kept from chunk to chunk; one for each thread.
+struct Hdf5Scratch {
+  std::string stored, decoded;
+};
+
+/// Undoes the filters of one chunk: `stored` to `decoded`, which gets raw_bytes bytes.
+/// Errors: ErrorKind::data what does not fit.
+void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters, std::int64_t raw_bytes,
+                       Hdf5Scratch& scratch);
+
+/// Reads rows [first, first + count) of a direct column as they are stored, without filters: count *
+/// element.bytes bytes. Checks fletcher32 sums. From any thread.
+/// Errors: ErrorKind::data naming file, data set and rows.
+void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_t first, std::int64_t count,
+                    char* to, Hdf5Scratch& scratch);
+
+/// Rows of a column that only the library can read, in order, from a child process.
+class Hdf5ChildColumn {
+ public:
+  Hdf5ChildColumn(const std::string& path, const Hdf5Column& column, std::int64_t first, std::int64_t count,
+                  const ChildLimits& limits);
+  /// How the values come: native integers or reals of 8 bytes, or text.
+  const Hdf5Element& element() const { return element_; }
+  /// Appends the next `count` values (variable text: each behind its length in 4 bytes).
+  void read(std::int64_t count, std::string& to);
+
+ private:
+  void receive();
+  std::string name_;
+  Hdf5Element element_;
+  ChildProcess child_;
+  std::string message_;
+  std::size_t used_ = 0;
+};
+
+}  // namespace gradmill

@@ -1,0 +1,67 @@
+// Where the rows of HDF5 data sets lie in their file, found by libhdf5 in a child process.
+//
+// libhdf5 is "not designed to handle maliciously crafted files safely" (its SECURITY.md), so it only ever
+// reads a file in a child process (child_process.h). The child says where the bytes lie; the parent
+// reads and decodes them itself, or the child sends the rows where the layout is an unusual one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/child_process.h"
+#include "data/rating_columns.h"
+
+namespace gradmill {
+
+/// How one value is stored.
+struct Hdf5Element {
+  enum class Kind : std::uint8_t { integer, real, text, variable_text } kind = Kind::integer;
+  bool is_signed = true, big_endian = false;
+  std::uint32_t bytes = 0;
+  std::string name() const;  // "int32", "float64 (big-endian)", "text of 8 bytes", …
+};
+
+/// A data set of one column: one dimension, or one that is larger than 1.
+struct Hdf5Column {
+  enum class Filter : std::uint8_t { deflate, shuffle, fletcher32 };
+  struct Chunk {
+    std::int64_t offset = 0, bytes = 0;
+    std::uint32_t skipped_filters = 0;  // bit i: filter i was not applied
+  };
+  std::string path;
+  Hdf5Element element;
+  std::int64_t rows = 0;
+  bool direct = false;            // chunks say where all rows are; else the library must read them
+  std::int64_t chunk_rows = 0;    // contiguous: all
+  std::vector<Filter> filters;    // in the order of writing
+  std::vector<Chunk> chunks;
+};
+
+/// What inspect prints of each data set.
+struct Hdf5Summary {
+  std::string path, type, storage;  // storage: "contiguous", "chunks of 65536; shuffle, deflate", …
+  std::vector<std::int64_t> shape;
+  std::int64_t stored_bytes = 0;
+  bool column = false;  // can be a column of ratings
+};
+
+/// All data sets of a file that hard links reach, to a depth of 16 groups.
+/// Errors (of all functions here): ErrorKind::data naming file and data set.
+std::vector<Hdf5Summary> list_hdf5(const std::string& path, const ChildLimits& limits = {});
+
+/// The data sets of these names ("/group/users" or "group/users").
+std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path, const std::vector<std::string>& names,
+                                            const ChildLimits& limits = {});
+
+/// The columns of ratings, found by options.columns or by usual names; rows of all are equal.
+struct Hdf5RatingColumns {
+  std::vector<Hdf5Column> columns;
+  std::array<int, kRatingRoles> of_role;  // index of a column, -1: none
+  std::int64_t rows = 0;
+};
+Hdf5RatingColumns locate_hdf5_ratings(const std::string& path, const RatingReadOptions& options,
+                                      const ChildLimits& limits = {});
+
+}  // namespace gradmill
