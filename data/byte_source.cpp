@@ -61,9 +61,9 @@ class PlainSource : public ByteSource {
 
 class GzipSource : public ByteSource {
  public:
-  GzipSource(File file, const std::string& path)
+  GzipSource(File file, const std::string& path, int window_bits)
       : packed_(std::move(file), path), path_(path), buffer_(kGzipBufferBytes) {
-    expect(inflateInit2(&stream_, 15 + 16) == Z_OK, ErrorKind::out_of_memory,
+    expect(inflateInit2(&stream_, window_bits) == Z_OK, ErrorKind::out_of_memory,
            "{}: zlib could not start", path_);
   }
   ~GzipSource() override { inflateEnd(&stream_); }
@@ -152,8 +152,12 @@ void ByteSource::skip(std::int64_t bytes) {
 
 std::unique_ptr<ByteSource> open_byte_source(const std::string& path) {
   File file = open_file(path);
-  if (is_gzip(file.get())) return std::make_unique<GzipSource>(std::move(file), path);
+  if (is_gzip(file.get())) return std::make_unique<GzipSource>(std::move(file), path, 15 + 16);
   return std::make_unique<PlainSource>(std::move(file), path);
+}
+
+std::unique_ptr<ByteSource> open_zlib_source(const std::string& path) {
+  return std::make_unique<GzipSource>(open_file(path), path, 15);
 }
 
 FileSize file_size(const std::string& path) {

@@ -22,6 +22,9 @@ class ByteSource {
 /// Errors: ErrorKind::input_missing, permission or io naming the path.
 std::unique_ptr<ByteSource> open_byte_source(const std::string& path);
 
+/// A zlib stream (RFC 1950) from the file's first byte.
+std::unique_ptr<ByteSource> open_zlib_source(const std::string& path);
+
 /// Size on disk.
 struct FileSize {
   std::int64_t bytes = 0;

@@ -61,7 +61,8 @@ std::int64_t mapped_bytes() {
 
 void limit(decltype(RLIMIT_AS) what, rlim_t value) {
   rlimit now{};
-  if (::getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY && value > now.rlim_max) value = now.rlim_max;
+  if (::getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY && value > now.rlim_max)
+    value = now.rlim_max;
   const rlimit wanted{value, value};
   (void)::setrlimit(what, &wanted);
 }
@@ -80,7 +81,9 @@ void limit(decltype(RLIMIT_AS) what, rlim_t value) {
   limit(RLIMIT_CPU, kCpuSeconds);
   limit(RLIMIT_AS, static_cast<rlim_t>(mapped_bytes() + limits.memory_bytes));
   try {
-    body([pipe](std::string_view message) { send_frame(pipe, kMessage, ErrorKind::internal, message); });
+    body([pipe](std::string_view message) {
+      send_frame(pipe, kMessage, ErrorKind::internal, message);
+    });
     send_frame(pipe, kDone, ErrorKind::internal, {});
   } catch (const Error& error) {
     send_frame(pipe, kError, error.kind(), error.what());
@@ -97,7 +100,8 @@ void limit(decltype(RLIMIT_AS) what, rlim_t value) {
 ChildProcess::ChildProcess(std::string what, const Body& body, const ChildLimits& limits)
     : what_(std::move(what)), limits_(limits) {
   std::array<int, 2> ends{};
-  expect(::pipe2(ends.data(), O_CLOEXEC) == 0, ErrorKind::internal, "{}: no pipe: {}", what_, std::strerror(errno));
+  expect(::pipe2(ends.data(), O_CLOEXEC) == 0, ErrorKind::internal, "{}: no pipe: {}", what_,
+         std::strerror(errno));
   pipe_ = Descriptor(ends[0]);
   Descriptor writer(ends[1]);
   pid_ = ::fork();
@@ -134,7 +138,8 @@ void ChildProcess::report_death() {
   }
   pid_ = -1;
   fail(ErrorKind::data, "{}: {} {} while reading it; the file is damaged", what_, "the library",
-       WIFSIGNALED(status) ? fmt::format("crashed (signal {})", WTERMSIG(status)) : std::string("gave up"));
+       WIFSIGNALED(status) ? fmt::format("crashed (signal {})", WTERMSIG(status))
+                           : std::string("gave up"));
 }
 
 bool ChildProcess::next(std::string& message) {
@@ -148,7 +153,8 @@ bool ChildProcess::next(std::string& message) {
     if (message.starts_with(what_)) fail(kind, message);
     fail(kind, "{}: {}", what_, message);
   }
-  expect(header.tag == kMessage || header.tag == kDone, ErrorKind::data, "{}: the file is damaged", what_);
+  expect(header.tag == kMessage || header.tag == kDone, ErrorKind::data, "{}: the file is damaged",
+         what_);
   return header.tag == kMessage;
 }
 

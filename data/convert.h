@@ -31,14 +31,14 @@ struct ConvertReport {
 };
 
 /// Gives a fresh stream over the same rows at each call; a conversion reads them twice.
-using RatingSource = std::function<std::unique_ptr<RatingStream>()>;
+using RatingOpener = std::function<std::unique_ptr<RatingStream>()>;
 
 /// Streams the source twice (first ids, counts and statistics, then the shards); memory is the two
 /// vocabularies and some chunks, whatever the number of rows. The folder appears under its name
 /// only when complete and synced; a failure leaves nothing there. Errors: ErrorKind::cannot_write
 /// if the folder exists (without force) or cannot be made; ErrorKind::data for bad rows, no rows,
 /// or a source that changed between the two readings.
-ConvertReport convert_ratings(const RatingSource& source, const std::string& folder,
+ConvertReport convert_ratings(const RatingOpener& source, const std::string& folder,
                               const ConvertOptions& options);
 ConvertReport convert_ratings(const std::string& source, const std::string& folder,
                               const ConvertOptions& options);

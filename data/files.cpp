@@ -180,6 +180,26 @@ InputFile InputFile::open(const std::string& path) {
   return InputFile(open_checked(AT_FDCWD, path.c_str(), O_RDONLY | O_NOFOLLOW, path), path);
 }
 
+InputFile InputFile::open_following_links(const std::string& path) {
+  return InputFile(open_checked(AT_FDCWD, path.c_str(), O_RDONLY, path), path);
+}
+
+FileRecord InputFile::record() const {
+  FileRecord record;
+  record.name = fs::path(path_).filename().string();
+  record.bytes = size_;
+  Hasher whole;
+  std::string block;
+  for (std::int64_t begin = 0; begin < size_; begin += FileRecord::kBlockBytes) {
+    block.resize(static_cast<std::size_t>(std::min(FileRecord::kBlockBytes, size_ - begin)));
+    read_at(begin, block.data(), block.size());
+    record.blocks.push_back(block_digest(block));
+    whole.update(block.data(), block.size());
+  }
+  record.digest = whole.hex();
+  return record;
+}
+
 void InputFile::read_at(std::int64_t offset, void* to, std::size_t size) const {
   auto* out = static_cast<char*>(to);
   while (size > 0) {

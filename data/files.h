@@ -72,10 +72,14 @@ class InputFile {
  public:
   /// Errors: ErrorKind::input_missing, permission or data (not a regular file).
   static InputFile open(const std::string& path);
+  /// The same, but a link is followed: for files that the user names.
+  static InputFile open_following_links(const std::string& path);
   const std::string& path() const { return path_; }
   std::int64_t size() const { return size_; }
   /// All `size` bytes. Errors: ErrorKind::io; ErrorKind::data if the file ends before (it shrank).
   void read_at(std::int64_t offset, void* to, std::size_t size) const;
+  /// Reads all of it, to record what is there.
+  FileRecord record() const;
   /// Errors: ErrorKind::data naming the path and the byte range that differs, or the sizes.
   void verify(const FileRecord& record) const;
 

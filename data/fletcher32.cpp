@@ -43,7 +43,8 @@ Sums append_vectors(Sums before, const char* p, std::size_t steps) {
   for (std::size_t l = 0; l < kLanes; ++l)
     offsets += 2 * l * low_sum[l] + (2 * l + 1) * std::uint64_t{high_sum[l]};
   after.sum = before.sum + total(low_sum) + total(high_sum);
-  after.sums = before.sums + words * before.sum + kWordsOfVector * (total(low_sums) + total(high_sums)) - offsets;
+  after.sums = before.sums + words * before.sum +
+               kWordsOfVector * (total(low_sums) + total(high_sums)) - offsets;
   return {after.sum % 65535, after.sums % 65535};
 }
 

@@ -22,7 +22,8 @@ bool is_sum(std::uint32_t stored, std::uint32_t sum) {
 }
 
 void check_sum(const char* bytes, std::size_t size, std::uint32_t stored) {
-  expect(is_sum(stored, fletcher32(bytes, size)), ErrorKind::data, "the fletcher32 sum does not match: damaged");
+  expect(is_sum(stored, fletcher32(bytes, size)), ErrorKind::data,
+         "the fletcher32 sum does not match: damaged");
 }
 
 void inflate_to(std::string_view packed, std::size_t bytes, std::string& to) {
@@ -44,10 +45,18 @@ void unshuffle(std::string_view from, std::size_t bytes, std::string& to) {
   to.resize(from.size());
   const std::size_t values = from.size() / bytes;
   switch (bytes) {
-    case 1: to = from; return;
-    case 2: unshuffle_fixed<2>(from.data(), values, to.data()); break;
-    case 4: unshuffle_fixed<4>(from.data(), values, to.data()); break;
-    case 8: unshuffle_fixed<8>(from.data(), values, to.data()); break;
+    case 1:
+      to = from;
+      return;
+    case 2:
+      unshuffle_fixed<2>(from.data(), values, to.data());
+      break;
+    case 4:
+      unshuffle_fixed<4>(from.data(), values, to.data());
+      break;
+    case 8:
+      unshuffle_fixed<8>(from.data(), values, to.data());
+      break;
     default:
       for (std::size_t v = 0; v < values; ++v)
         for (std::size_t b = 0; b < bytes; ++b) to[v * bytes + b] = from[b * values + v];
@@ -71,8 +80,8 @@ bool unfiltered(const Hdf5Column& column, std::uint32_t skipped) {
 }
 
 /// Rows [begin, begin + count) of chunk c.
-void read_chunk_rows(const InputFile& file, const Hdf5Column& column, std::int64_t c, std::int64_t begin,
-                     std::int64_t count, char* to, Hdf5Scratch& scratch) {
+void read_chunk_rows(const InputFile& file, const Hdf5Column& column, std::int64_t c,
+                     std::int64_t begin, std::int64_t count, char* to, Hdf5Scratch& scratch) {
   const Hdf5Column::Chunk& chunk = column.chunks[static_cast<std::size_t>(c)];
   const std::int64_t width = column.element.bytes, raw_bytes = column.chunk_rows * width;
   const auto bytes = static_cast<std::size_t>(count * width);
@@ -92,13 +101,14 @@ void read_chunk_rows(const InputFile& file, const Hdf5Column& column, std::int64
 
 }  // namespace
 
-void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters, std::int64_t raw_bytes,
-                       Hdf5Scratch& scratch) {
+void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters,
+                       std::int64_t raw_bytes, Hdf5Scratch& scratch) {
   std::string *data = &scratch.stored, *other = &scratch.decoded;
   for (std::size_t f = column.filters.size(); f-- > 0;) {
     if (!applies(f, skipped_filters)) continue;
     if (column.filters[f] == Filter::fletcher32) {
-      expect(data->size() >= 4, ErrorKind::data, "a chunk of {} bytes has no fletcher32 sum", data->size());
+      expect(data->size() >= 4, ErrorKind::data, "a chunk of {} bytes has no fletcher32 sum",
+             data->size());
       std::uint32_t sum;
       std::memcpy(&sum, data->data() + data->size() - 4, 4);
       data->resize(data->size() - 4);
@@ -108,7 +118,8 @@ void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters, 
     if (column.filters[f] == Filter::deflate) {
       auto bytes = static_cast<std::size_t>(raw_bytes);
       for (std::size_t before = 0; before < f; ++before)
-        if (applies(before, skipped_filters) && column.filters[before] == Filter::fletcher32) bytes += 4;
+        if (applies(before, skipped_filters) && column.filters[before] == Filter::fletcher32)
+          bytes += 4;
       inflate_to(*data, bytes, *other);
     } else {
       unshuffle(*data, column.element.bytes, *other);
@@ -120,19 +131,22 @@ void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters, 
   if (data != &scratch.decoded) scratch.decoded.swap(scratch.stored);
 }
 
-void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_t first, std::int64_t count,
-                    char* to, Hdf5Scratch& scratch) {
-  require(column.direct && first >= 0 && count >= 0 && first + count <= column.rows, "rows {} + {} of {}", first,
-          count, column.rows);
+void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_t first,
+                    std::int64_t count, char* to, Hdf5Scratch& scratch) {
+  require(column.direct && first >= 0 && count >= 0 && first + count <= column.rows,
+          "rows {} + {} of {}", first, count, column.rows);
   while (count > 0) {
     const std::int64_t c = first / column.chunk_rows, begin = first - c * column.chunk_rows;
     const std::int64_t rows = std::min(count, column.chunk_rows - begin);
     try {
       read_chunk_rows(file, column, c, begin, rows, to, scratch);
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::data || std::string_view(error.what()).starts_with(file.path())) throw;
-      fail(ErrorKind::data, "{}: data set {}, rows {} to {}: {}", file.path(), column.path, c * column.chunk_rows,
-           std::min((c + 1) * column.chunk_rows, column.rows) - 1, error.what());
+      if (error.kind() != ErrorKind::data ||
+          std::string_view(error.what()).starts_with(file.path()))
+        throw;
+      fail(ErrorKind::data, "{}: data set {}, rows {} to {}: {}", file.path(), column.path,
+           c * column.chunk_rows, std::min((c + 1) * column.chunk_rows, column.rows) - 1,
+           error.what());
     }
     to += rows * column.element.bytes;
     first += rows;
@@ -140,13 +154,15 @@ void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_
   }
 }
 
-Hdf5ChildColumn::Hdf5ChildColumn(const std::string& path, const Hdf5Column& column, std::int64_t first,
-                                 std::int64_t count, const ChildLimits& limits)
+Hdf5ChildColumn::Hdf5ChildColumn(const std::string& path, const Hdf5Column& column,
+                                 std::int64_t first, std::int64_t count, const ChildLimits& limits)
     : name_(path + ": data set " + column.path),
       element_(sent_element(column.element)),
       child_(
           path,
-          [&](const ChildProcess::Send& send) { Hdf5Probe(path).send_rows(column.path, first, count, send); },
+          [&](const ChildProcess::Send& send) {
+            Hdf5Probe(path).send_rows(column.path, first, count, send);
+          },
           limits) {}
 
 void Hdf5ChildColumn::receive() {

@@ -18,20 +18,20 @@ struct Hdf5Scratch {
 
 /// Undoes the filters of one chunk: `stored` to `decoded`, which gets raw_bytes bytes.
 /// Errors: ErrorKind::data what does not fit.
-void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters, std::int64_t raw_bytes,
-                       Hdf5Scratch& scratch);
+void decode_hdf5_chunk(const Hdf5Column& column, std::uint32_t skipped_filters,
+                       std::int64_t raw_bytes, Hdf5Scratch& scratch);
 
 /// Reads rows [first, first + count) of a direct column as they are stored, without filters: count *
 /// element.bytes bytes. Checks fletcher32 sums. From any thread.
 /// Errors: ErrorKind::data naming file, data set and rows.
-void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_t first, std::int64_t count,
-                    char* to, Hdf5Scratch& scratch);
+void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_t first,
+                    std::int64_t count, char* to, Hdf5Scratch& scratch);
 
 /// Rows of a column that only the library can read, in order, from a child process.
 class Hdf5ChildColumn {
  public:
-  Hdf5ChildColumn(const std::string& path, const Hdf5Column& column, std::int64_t first, std::int64_t count,
-                  const ChildLimits& limits);
+  Hdf5ChildColumn(const std::string& path, const Hdf5Column& column, std::int64_t first,
+                  std::int64_t count, const ChildLimits& limits);
   /// How the values come: native integers or reals of 8 bytes, or text.
   const Hdf5Element& element() const { return element_; }
   /// Appends the next `count` values (variable text: each behind its length in 4 bytes).

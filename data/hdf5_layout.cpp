@@ -113,7 +113,7 @@ Hdf5Summary unpack_summary(Unpacker& from) {
 /// One message from a child that probes the file.
 std::string ask(const std::string& path, const ChildLimits& limits,
                 const std::function<void(const Hdf5Probe&, Packer&)>& question) {
-  (void)InputFile::open(std::filesystem::weakly_canonical(path).string());  // a plain message if it is not there
+  (void)InputFile::open_following_links(path);  // a plain message if it is not there
   ChildProcess child(
       path,
       [&](const ChildProcess::Send& send) {
@@ -129,17 +129,21 @@ std::string ask(const std::string& path, const ChildLimits& limits,
 
 void check_column(const std::string& path, const Hdf5Column& column, std::int64_t file_bytes) {
   const auto sound = [&](bool ok) {
-    expect(ok, ErrorKind::data, "{}: data set {} lies outside of the file: truncated or damaged", path,
-           column.path);
+    expect(ok, ErrorKind::data, "{}: data set {} lies outside of the file: truncated or damaged",
+           path, column.path);
   };
   const Hdf5Element& element = column.element;
-  sound(column.rows >= 0 && element.bytes > 0 && element.bytes <= 65536 && element.kind <= Hdf5Element::Kind::variable_text);
+  sound(column.rows >= 0 && element.bytes > 0 && element.bytes <= 65536 &&
+        element.kind <= Hdf5Element::Kind::variable_text);
   sound(column.rows <= (std::int64_t{1} << 62) / element.bytes);
   if (!column.direct || column.rows == 0) return;
-  sound(column.chunk_rows > 0 && column.chunk_rows <= std::max(column.rows, std::int64_t{1} << 28) &&
+  sound(column.chunk_rows > 0 &&
+        column.chunk_rows <= std::max(column.rows, std::int64_t{1} << 28) &&
         column.filters.size() <= 32);
-  for (const Hdf5Column::Filter filter : column.filters) sound(filter <= Hdf5Column::Filter::fletcher32);
-  sound(static_cast<std::int64_t>(column.chunks.size()) == (column.rows - 1) / column.chunk_rows + 1);
+  for (const Hdf5Column::Filter filter : column.filters)
+    sound(filter <= Hdf5Column::Filter::fletcher32);
+  sound(static_cast<std::int64_t>(column.chunks.size()) ==
+        (column.rows - 1) / column.chunk_rows + 1);
   const std::int64_t raw = column.chunk_rows * element.bytes;
   for (const Hdf5Column::Chunk& chunk : column.chunks) {
     sound(chunk.offset >= 0 && chunk.bytes >= 0 && chunk.bytes <= file_bytes &&
@@ -149,7 +153,8 @@ void check_column(const std::string& path, const Hdf5Column& column, std::int64_
       if (chunk.skipped_filters >> f & 1) continue;
       if (column.filters[f] == Hdf5Column::Filter::fletcher32) least += 4, most += 4;
       // Deflate cannot shrink by more than 1032:1 (zlib, "Technical details").
-      if (column.filters[f] == Hdf5Column::Filter::deflate) least = least / 1033, most += most / 16 + 1024;
+      if (column.filters[f] == Hdf5Column::Filter::deflate)
+        least = least / 1033, most += most / 16 + 1024;
     }
     sound(chunk.bytes >= least && chunk.bytes <= most);
   }
@@ -160,11 +165,13 @@ std::string rooted(const std::string& name) {
 }
 
 /// With the names of all data sets rooted, and those that are columns of them.
-Hdf5RatingColumns find_columns(const Hdf5Probe& probe, const std::string& path, RatingReadOptions options) {
+Hdf5RatingColumns find_columns(const Hdf5Probe& probe, const std::string& path,
+                               RatingReadOptions options) {
   RatingColumns& asked = options.columns;
   std::vector<std::string> names;
   bool all_asked = true;
-  for (std::string* name : {&asked.user, &asked.item, &asked.value, &asked.weight, &asked.timestamp}) {
+  for (std::string* name :
+       {&asked.user, &asked.item, &asked.value, &asked.weight, &asked.timestamp}) {
     *name = rooted(*name);
     if (name == &asked.value && !options.has_values) continue;
     all_asked = all_asked && !name->empty();
@@ -189,9 +196,12 @@ Hdf5RatingColumns find_columns(const Hdf5Probe& probe, const std::string& path, 
 
 std::string Hdf5Element::name() const {
   switch (kind) {
-    case Kind::text: return fmt::format("text of {} bytes", bytes);
-    case Kind::variable_text: return "text";
-    default: break;
+    case Kind::text:
+      return fmt::format("text of {} bytes", bytes);
+    case Kind::variable_text:
+      return "text";
+    default:
+      break;
   }
   const std::string base = kind == Kind::real ? "float" : is_signed ? "int" : "uint";
   return fmt::format("{}{}{}", base, 8 * bytes, big_endian && bytes > 1 ? " (big-endian)" : "");
@@ -205,11 +215,13 @@ std::vector<Hdf5Summary> list_hdf5(const std::string& path, const ChildLimits& l
   });
   Unpacker from(message);
   std::vector<Hdf5Summary> all;
-  for (auto count = from.get<std::uint64_t>(); count > 0; --count) all.push_back(unpack_summary(from));
+  for (auto count = from.get<std::uint64_t>(); count > 0; --count)
+    all.push_back(unpack_summary(from));
   return all;
 }
 
-std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path, const std::vector<std::string>& names,
+std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path,
+                                            const std::vector<std::string>& names,
                                             const ChildLimits& limits) {
   const std::string message = ask(path, limits, [&](const Hdf5Probe& probe, Packer& to) {
     for (const std::string& name : names) pack(probe.locate(rooted(name)), to);
@@ -243,10 +255,12 @@ Hdf5RatingColumns locate_hdf5_ratings(const std::string& path, const RatingReadO
     found.columns.push_back(unpack_column(from));
     const Hdf5Column& last = found.columns.back();
     check_column(path, last, file_bytes);
-    expect(last.rows == found.columns[0].rows, ErrorKind::data, "{}: data set {} has {} rows, but {} has {}", path,
-           last.path, last.rows, found.columns[0].path, found.columns[0].rows);
+    expect(last.rows == found.columns[0].rows, ErrorKind::data,
+           "{}: data set {} has {} rows, but {} has {}", path, last.path, last.rows,
+           found.columns[0].path, found.columns[0].rows);
   }
-  expect(found.of_role[0] >= 0 && found.of_role[1] >= 0, ErrorKind::data, "{}: the file is damaged", path);
+  expect(found.of_role[0] >= 0 && found.of_role[1] >= 0, ErrorKind::data, "{}: the file is damaged",
+         path);
   found.rows = found.columns[0].rows;
   return found;
 }

@@ -33,9 +33,9 @@ struct Hdf5Column {
   std::string path;
   Hdf5Element element;
   std::int64_t rows = 0;
-  bool direct = false;            // chunks say where all rows are; else the library must read them
-  std::int64_t chunk_rows = 0;    // contiguous: all
-  std::vector<Filter> filters;    // in the order of writing
+  bool direct = false;          // chunks say where all rows are; else the library must read them
+  std::int64_t chunk_rows = 0;  // contiguous: all
+  std::vector<Filter> filters;  // in the order of writing
   std::vector<Chunk> chunks;
 };
 
@@ -52,7 +52,8 @@ struct Hdf5Summary {
 std::vector<Hdf5Summary> list_hdf5(const std::string& path, const ChildLimits& limits = {});
 
 /// The data sets of these names ("/group/users" or "group/users").
-std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path, const std::vector<std::string>& names,
+std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path,
+                                            const std::vector<std::string>& names,
                                             const ChildLimits& limits = {});
 
 /// The columns of ratings, found by options.columns or by usual names; rows of all are equal.

@@ -21,10 +21,11 @@ using Filter = Hdf5Column::Filter;
 std::vector<std::int64_t> shape_of(const Hdf5Dataset& dataset) {
   const Hdf5Space space(H5Dget_space(dataset.get()), "read the shape");
   const int rank = H5Sget_simple_extent_ndims(space.get());
-  expect(rank >= 0 && rank <= H5S_MAX_RANK && H5Sget_simple_extent_type(space.get()) != H5S_NULL, ErrorKind::data,
-         "has no shape");
+  expect(rank >= 0 && rank <= H5S_MAX_RANK && H5Sget_simple_extent_type(space.get()) != H5S_NULL,
+         ErrorKind::data, "has no shape");
   std::vector<hsize_t> dims(static_cast<std::size_t>(rank));
-  expect(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) == rank, ErrorKind::data, "has no shape");
+  expect(H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) == rank, ErrorKind::data,
+         "has no shape");
   return {dims.begin(), dims.end()};
 }
 
@@ -51,24 +52,29 @@ Hdf5Element element_of(hid_t type) {
     element.kind = Hdf5Element::Kind::real;
   } else {
     expect(kind == H5T_STRING, ErrorKind::data, "is neither numbers nor text");
-    element.kind = H5Tis_variable_str(type) > 0 ? Hdf5Element::Kind::variable_text : Hdf5Element::Kind::text;
+    element.kind =
+        H5Tis_variable_str(type) > 0 ? Hdf5Element::Kind::variable_text : Hdf5Element::Kind::text;
   }
-  expect(element.bytes > 0 && element.bytes <= 65536, ErrorKind::data, "has values of {} bytes", element.bytes);
+  expect(element.bytes > 0 && element.bytes <= 65536, ErrorKind::data, "has values of {} bytes",
+         element.bytes);
   return element;
 }
 
 /// True if the bytes in the file are what they seem: whole numbers of 1 to 8 bytes, IEEE reals, fixed text.
 bool is_plain(hid_t type, const Hdf5Element& element) {
   switch (element.kind) {
-    case Hdf5Element::Kind::text: return true;
-    case Hdf5Element::Kind::variable_text: return false;
+    case Hdf5Element::Kind::text:
+      return true;
+    case Hdf5Element::Kind::variable_text:
+      return false;
     case Hdf5Element::Kind::real:
       for (const hid_t known : {H5T_IEEE_F32LE, H5T_IEEE_F32BE, H5T_IEEE_F64LE, H5T_IEEE_F64BE})
         if (H5Tequal(type, known) > 0) return true;
       return false;
     default:
-      return H5Tget_class(type) == H5T_INTEGER && H5Tget_precision(type) == 8 * std::size_t{element.bytes} &&
-             H5Tget_offset(type) == 0 && (H5Tget_order(type) == H5T_ORDER_LE || H5Tget_order(type) == H5T_ORDER_BE) &&
+      return H5Tget_class(type) == H5T_INTEGER &&
+             H5Tget_precision(type) == 8 * std::size_t{element.bytes} && H5Tget_offset(type) == 0 &&
+             (H5Tget_order(type) == H5T_ORDER_LE || H5Tget_order(type) == H5T_ORDER_BE) &&
              (element.bytes == 1 || element.bytes == 2 || element.bytes == 4 || element.bytes == 8);
   }
 }
@@ -81,8 +87,8 @@ bool read_filters(hid_t creation, std::vector<Filter>& filters) {
   for (int f = 0; f < count; ++f) {
     unsigned flags = 0, config = 0;
     std::size_t values = 0;
-    const H5Z_filter_t id =
-        H5Pget_filter2(creation, static_cast<unsigned>(f), &flags, &values, nullptr, 0, nullptr, &config);
+    const H5Z_filter_t id = H5Pget_filter2(creation, static_cast<unsigned>(f), &flags, &values,
+                                           nullptr, 0, nullptr, &config);
     if (id == H5Z_FILTER_DEFLATE) {
       filters.push_back(Filter::deflate);
     } else if (id == H5Z_FILTER_SHUFFLE) {
@@ -91,7 +97,9 @@ bool read_filters(hid_t creation, std::vector<Filter>& filters) {
       filters.push_back(Filter::fletcher32);
     } else {
       expect(id > 0 && H5Zfilter_avail(id) > 0, ErrorKind::data,
-             "is packed with filter {}, which this HDF5 library has not; repack it (h5repack -f GZIP=1)", id);
+             "is packed with filter {}, which this HDF5 library has not; repack it (h5repack -f "
+             "GZIP=1)",
+             id);
       own = false;
     }
   }
@@ -100,23 +108,35 @@ bool read_filters(hid_t creation, std::vector<Filter>& filters) {
 
 const char* filter_name(H5Z_filter_t id) {
   switch (id) {
-    case H5Z_FILTER_DEFLATE: return "deflate";
-    case H5Z_FILTER_SHUFFLE: return "shuffle";
-    case H5Z_FILTER_FLETCHER32: return "fletcher32";
-    case H5Z_FILTER_SZIP: return "szip";
-    case H5Z_FILTER_NBIT: return "nbit";
-    case H5Z_FILTER_SCALEOFFSET: return "scaleoffset";
-    default: return "a plugin's filter";
+    case H5Z_FILTER_DEFLATE:
+      return "deflate";
+    case H5Z_FILTER_SHUFFLE:
+      return "shuffle";
+    case H5Z_FILTER_FLETCHER32:
+      return "fletcher32";
+    case H5Z_FILTER_SZIP:
+      return "szip";
+    case H5Z_FILTER_NBIT:
+      return "nbit";
+    case H5Z_FILTER_SCALEOFFSET:
+      return "scaleoffset";
+    default:
+      return "a plugin's filter";
   }
 }
 
 std::string storage_name(hid_t creation) {
   switch (H5Pget_layout(creation)) {
-    case H5D_COMPACT: return "compact";
-    case H5D_CONTIGUOUS: return H5Pget_external_count(creation) > 0 ? "external files" : "contiguous";
-    case H5D_VIRTUAL: return "virtual";
-    case H5D_CHUNKED: break;
-    default: return "unknown";
+    case H5D_COMPACT:
+      return "compact";
+    case H5D_CONTIGUOUS:
+      return H5Pget_external_count(creation) > 0 ? "external files" : "contiguous";
+    case H5D_VIRTUAL:
+      return "virtual";
+    case H5D_CHUNKED:
+      break;
+    default:
+      return "unknown";
   }
   hsize_t dims[H5S_MAX_RANK];
   const int rank = H5Pget_chunk(creation, H5S_MAX_RANK, dims);
@@ -126,12 +146,14 @@ std::string storage_name(hid_t creation) {
   for (int f = 0; f < count; ++f) {
     std::size_t values = 0;
     text += f ? ", " : "; ";
-    text += filter_name(H5Pget_filter2(creation, static_cast<unsigned>(f), nullptr, &values, nullptr, 0, nullptr, nullptr));
+    text += filter_name(H5Pget_filter2(creation, static_cast<unsigned>(f), nullptr, &values,
+                                       nullptr, 0, nullptr, nullptr));
   }
   return text;
 }
 
-herr_t refuse_external_link(const char*, const char*, const char*, const char*, unsigned*, hid_t, void*) {
+herr_t refuse_external_link(const char*, const char*, const char*, const char*, unsigned*, hid_t,
+                            void*) {
   return -1;
 }
 
@@ -140,14 +162,16 @@ herr_t refuse_external_link(const char*, const char*, const char*, const char*, 
 Hdf5Element sent_element(const Hdf5Element& stored) {
   Hdf5Element sent = stored;
   sent.big_endian = false;
-  if (stored.kind == Hdf5Element::Kind::integer || stored.kind == Hdf5Element::Kind::real) sent.bytes = 8;
+  if (stored.kind == Hdf5Element::Kind::integer || stored.kind == Hdf5Element::Kind::real)
+    sent.bytes = 8;
   return sent;
 }
 
 struct Hdf5Probe::State {
   explicit State(const std::string& path)
       : access(H5Pcreate(H5P_DATASET_ACCESS), "make an access list"),
-        file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "open the file: not HDF5, truncated or damaged") {
+        file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
+             "open the file: not HDF5, truncated or damaged") {
     H5Pset_elink_cb(access.get(), refuse_external_link, nullptr);
     hsize_t block = 0;
     const Hdf5List creation(H5Fget_create_plist(file.get()), "read the file's properties");
@@ -156,12 +180,14 @@ struct Hdf5Probe::State {
   Hdf5Dataset open(const std::string& name) const {
     expect(H5Lexists(file.get(), "/", H5P_DEFAULT) >= 0, ErrorKind::data, "the file is damaged");
     return {H5Dopen2(file.get(), name.c_str(), access.get()),
-            "open the data set; there is none of this name, or it is damaged or a link to another file"};
+            "open the data set; there is none of this name, or it is damaged or a link to another "
+            "file"};
   }
-  void visit(const Hdf5Group& group, const std::string& prefix, int depth, std::vector<Hdf5Summary>& found) const;
+  void visit(const Hdf5Group& group, const std::string& prefix, int depth,
+             std::vector<Hdf5Summary>& found) const;
   Hdf5Summary summary(const std::string& path) const;
-  void find_chunks(const Hdf5Dataset& dataset, const Hdf5List& creation, const std::vector<std::int64_t>& shape,
-                   Hdf5Column& column) const;
+  void find_chunks(const Hdf5Dataset& dataset, const Hdf5List& creation,
+                   const std::vector<std::int64_t>& shape, Hdf5Column& column) const;
 
   Hdf5List access;
   Hdf5File file;
@@ -203,7 +229,8 @@ void Hdf5Probe::State::visit(const Hdf5Group& group, const std::string& prefix, 
     if (H5Lget_info_by_idx(group.get(), ".", by, H5_ITER_INC, i, &link, H5P_DEFAULT) < 0) continue;
     if (link.type != H5L_TYPE_HARD) continue;
     char name[1024];
-    const ssize_t length = H5Lget_name_by_idx(group.get(), ".", by, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+    const ssize_t length =
+        H5Lget_name_by_idx(group.get(), ".", by, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
     if (length <= 0 || length >= static_cast<ssize_t>(sizeof name)) continue;
     const std::string path = prefix + "/" + name;
     H5O_info_t object{};
@@ -212,7 +239,8 @@ void Hdf5Probe::State::visit(const Hdf5Group& group, const std::string& prefix, 
       if (object.type == H5O_TYPE_DATASET)
         found.push_back(summary(path));
       else if (object.type == H5O_TYPE_GROUP && depth < kMaxDepth)
-        visit(Hdf5Group(H5Gopen2(group.get(), name, H5P_DEFAULT), "open a group"), path, depth + 1, found);
+        visit(Hdf5Group(H5Gopen2(group.get(), name, H5P_DEFAULT), "open a group"), path, depth + 1,
+              found);
     } catch (const Error&) {  // damaged: left out
     }
   }
@@ -220,19 +248,22 @@ void Hdf5Probe::State::visit(const Hdf5Group& group, const std::string& prefix, 
 
 std::vector<Hdf5Summary> Hdf5Probe::list() const {
   std::vector<Hdf5Summary> found;
-  state_->visit(Hdf5Group(H5Gopen2(state_->file.get(), "/", H5P_DEFAULT), "open the root group"), "", 0, found);
+  state_->visit(Hdf5Group(H5Gopen2(state_->file.get(), "/", H5P_DEFAULT), "open the root group"),
+                "", 0, found);
   return found;
 }
 
 void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& creation,
-                                   const std::vector<std::int64_t>& shape, Hdf5Column& column) const {
+                                   const std::vector<std::int64_t>& shape,
+                                   Hdf5Column& column) const {
   const auto rows_at = static_cast<std::size_t>(row_dimension(shape));
   hsize_t dims[H5S_MAX_RANK] = {};
   const int rank = H5Pget_chunk(creation.get(), H5S_MAX_RANK, dims);
   expect(rank == static_cast<int>(shape.size()), ErrorKind::data, "has chunks of another rank");
   hsize_t chunk_values = 1;
   for (int d = 0; d < rank; ++d) {
-    expect(dims[d] > 0 && dims[d] <= kMaxChunkBytes, ErrorKind::data, "has chunks of {} values", dims[d]);
+    expect(dims[d] > 0 && dims[d] <= kMaxChunkBytes, ErrorKind::data, "has chunks of {} values",
+           dims[d]);
     chunk_values *= dims[d];
     expect(chunk_values * column.element.bytes <= kMaxChunkBytes, ErrorKind::data,
            "has chunks of more than {} bytes", kMaxChunkBytes);
@@ -241,8 +272,10 @@ void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& c
   const hsize_t needed = (static_cast<hsize_t>(column.rows) + dims[rows_at] - 1) / dims[rows_at];
   hsize_t stored = 0;
   const Hdf5Space space(H5Dget_space(dataset.get()), "read the shape");
-  expect(H5Dget_num_chunks(dataset.get(), space.get(), &stored) >= 0, ErrorKind::data, "has a damaged chunk index");
-  expect(stored >= needed, ErrorKind::data, "was never written in whole: {} of {} chunks are there", stored, needed);
+  expect(H5Dget_num_chunks(dataset.get(), space.get(), &stored) >= 0, ErrorKind::data,
+         "has a damaged chunk index");
+  expect(stored >= needed, ErrorKind::data, "was never written in whole: {} of {} chunks are there",
+         stored, needed);
   unsigned options = 0;
   if (H5Pget_chunk_opts(creation.get(), &options) < 0 || options != 0) column.direct = false;
   if (chunk_values != dims[rows_at] || needed > kMaxChunks || has_user_block) column.direct = false;
@@ -253,10 +286,12 @@ void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& c
     unsigned mask = 0;
     haddr_t offset = HADDR_UNDEF;
     hsize_t bytes = 0;
-    expect(H5Dget_chunk_info_by_coord(dataset.get(), at, &mask, &offset, &bytes) >= 0, ErrorKind::data,
-           "has a damaged chunk index");
-    expect(offset != HADDR_UNDEF, ErrorKind::data, "was never written in whole: chunk {} is not there", c);
-    column.chunks.push_back({static_cast<std::int64_t>(offset), static_cast<std::int64_t>(bytes), mask});
+    expect(H5Dget_chunk_info_by_coord(dataset.get(), at, &mask, &offset, &bytes) >= 0,
+           ErrorKind::data, "has a damaged chunk index");
+    expect(offset != HADDR_UNDEF, ErrorKind::data,
+           "was never written in whole: chunk {} is not there", c);
+    column.chunks.push_back(
+        {static_cast<std::int64_t>(offset), static_cast<std::int64_t>(bytes), mask});
   }
 }
 
@@ -300,7 +335,8 @@ void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int6
   const Hdf5Type stored(H5Dget_type(dataset.get()), "read the type");
   const Hdf5Element element = sent_element(element_of(stored.get()));
   const bool variable = element.kind == Hdf5Element::Kind::variable_text;
-  const bool number = element.kind == Hdf5Element::Kind::integer || element.kind == Hdf5Element::Kind::real;
+  const bool number =
+      element.kind == Hdf5Element::Kind::integer || element.kind == Hdf5Element::Kind::real;
   const hid_t native = element.kind == Hdf5Element::Kind::real ? H5T_NATIVE_DOUBLE
                        : element.is_signed                     ? H5T_NATIVE_INT64
                                                                : H5T_NATIVE_UINT64;
@@ -317,8 +353,10 @@ void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int6
     H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr);
     const Hdf5Space here(H5Screate_simple(1, &rows, nullptr), "make a shape");
     bytes.assign(static_cast<std::size_t>(rows) * width, '\0');
-    expect(H5Dread(dataset.get(), memory.get(), here.get(), space.get(), H5P_DEFAULT, bytes.data()) >= 0,
-           ErrorKind::data, "data set {}: rows {} to {} cannot be read: damaged, or their type cannot be converted",
+    expect(H5Dread(dataset.get(), memory.get(), here.get(), space.get(), H5P_DEFAULT,
+                   bytes.data()) >= 0,
+           ErrorKind::data,
+           "data set {}: rows {} to {} cannot be read: damaged, or their type cannot be converted",
            name, first + done, first + done + static_cast<std::int64_t>(rows) - 1);
     if (variable) {
       message.clear();

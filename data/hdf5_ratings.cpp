@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <optional>
 
 #include "data/hdf5_column.h"
@@ -30,12 +29,18 @@ void for_numbers(const Hdf5Element& element, std::string_view raw, Each&& each) 
   };
   static_assert(std::endian::native == std::endian::little);
   const bool is_signed = element.is_signed;
-  if (element.kind == Kind::real) return element.bytes == 4 ? run(float(), double()) : run(double(), double());
+  if (element.kind == Kind::real)
+    return element.bytes == 4 ? run(float(), double()) : run(double(), double());
   switch (element.bytes) {
-    case 1: return is_signed ? run(std::int8_t(), std::int64_t()) : run(std::uint8_t(), std::int64_t());
-    case 2: return is_signed ? run(std::int16_t(), std::int64_t()) : run(std::uint16_t(), std::int64_t());
-    case 4: return is_signed ? run(std::int32_t(), std::int64_t()) : run(std::uint32_t(), std::int64_t());
-    default: return is_signed ? run(std::int64_t(), std::int64_t()) : run(std::uint64_t(), std::uint64_t());
+    case 1:
+      return is_signed ? run(std::int8_t(), std::int64_t()) : run(std::uint8_t(), std::int64_t());
+    case 2:
+      return is_signed ? run(std::int16_t(), std::int64_t()) : run(std::uint16_t(), std::int64_t());
+    case 4:
+      return is_signed ? run(std::int32_t(), std::int64_t()) : run(std::uint32_t(), std::int64_t());
+    default:
+      return is_signed ? run(std::int64_t(), std::int64_t())
+                       : run(std::uint64_t(), std::uint64_t());
   }
 }
 
@@ -63,10 +68,11 @@ class Hdf5Ratings : public RatingStream {
   Hdf5Ratings(const FileSlice& slice, const RatingReadOptions& options, const ChildLimits& limits)
       : options_(options),
         layout_(locate_hdf5_ratings(slice.path, options, limits)),
-        file_(InputFile::open(std::filesystem::canonical(slice.path).string())),
+        file_(InputFile::open_following_links(slice.path)),
         row_(slice.first),
         end_(slice.count < 0 ? layout_.rows : slice.first + slice.count) {
-    expect(end_ <= layout_.rows, ErrorKind::data, "{}: has {} rows, {} were expected", slice.path, layout_.rows, end_);
+    expect(end_ <= layout_.rows, ErrorKind::data, "{}: has {} rows, {} were expected", slice.path,
+           layout_.rows, end_);
     const auto threads = static_cast<std::size_t>(std::max(1, options.threads));
     if (threads > 1) pool_.emplace(static_cast<int>(threads));
     scratch_.resize(threads);
@@ -74,18 +80,23 @@ class Hdf5Ratings : public RatingStream {
     for (const Hdf5Column& column : layout_.columns) {
       children_.emplace_back();
       if (!column.direct && row_ < end_)
-        children_.back() = std::make_unique<Hdf5ChildColumn>(slice.path, column, row_, end_ - row_, limits);
+        children_.back() =
+            std::make_unique<Hdf5ChildColumn>(slice.path, column, row_, end_ - row_, limits);
     }
     for (const int role : {0, 1}) {
-      const Kind kind = layout_.columns[static_cast<std::size_t>(layout_.of_role[static_cast<std::size_t>(role)])].element.kind;
-      (role == 0 ? users_ : items_) =
-          kind == Kind::text || kind == Kind::variable_text ? IdColumn::Kind::string : IdColumn::Kind::i64;
+      const Kind kind =
+          layout_.columns[static_cast<std::size_t>(layout_.of_role[static_cast<std::size_t>(role)])]
+              .element.kind;
+      (role == 0 ? users_ : items_) = kind == Kind::text || kind == Kind::variable_text
+                                          ? IdColumn::Kind::string
+                                          : IdColumn::Kind::i64;
     }
     for (const int role : {2, 3, 4})
       if (const int c = layout_.of_role[static_cast<std::size_t>(role)]; c >= 0) {
         const Hdf5Column& column = layout_.columns[static_cast<std::size_t>(c)];
-        expect(column.element.kind == Kind::integer || column.element.kind == Kind::real, ErrorKind::data,
-               "{}: data set {} is {}, expected numbers", slice.path, column.path, column.element.name());
+        expect(column.element.kind == Kind::integer || column.element.kind == Kind::real,
+               ErrorKind::data, "{}: data set {} is {}, expected numbers", slice.path, column.path,
+               column.element.name());
       }
   }
 
@@ -116,7 +127,9 @@ class Hdf5Ratings : public RatingStream {
     RatingRole role;
   };
 
-  int column_of_role(RatingRole role) const { return layout_.of_role[static_cast<std::size_t>(role)]; }
+  int column_of_role(RatingRole role) const {
+    return layout_.of_role[static_cast<std::size_t>(role)];
+  }
 
   /// Up to chunk_rows, ending where a chunk of the file ends: so each is read and checked once.
   std::int64_t rows_of_next() const {
@@ -132,9 +145,13 @@ class Hdf5Ratings : public RatingStream {
     const auto c = static_cast<std::size_t>(column_of_role(role));
     const Hdf5Element& element = layout_.columns[c].element;
     const auto count = static_cast<std::size_t>(rows);
-    const bool whole = element.kind == Kind::integer && element.bytes == 8 && element.is_signed && !element.big_endian;
+    const bool whole = element.kind == Kind::integer && element.bytes == 8 && element.is_signed &&
+                       !element.big_endian;
     const bool real = element.kind == Kind::real && element.bytes == 4 && !element.big_endian;
-    const auto place = [&](auto& to) { to.resize(count); return reinterpret_cast<char*>(to.data()); };
+    const auto place = [&](auto& to) {
+      to.resize(count);
+      return reinterpret_cast<char*>(to.data());
+    };
     if (role == RatingRole::user && whole) return place(chunk.users.numbers);
     if (role == RatingRole::item && whole) return place(chunk.items.numbers);
     if (role == RatingRole::timestamp && whole) return place(chunk.timestamps);
@@ -171,7 +188,8 @@ class Hdf5Ratings : public RatingStream {
     const auto run = [&](std::int64_t first, std::int64_t last, int thread) {
       for (std::int64_t t = first; t < last; ++t) {
         const Task& task = tasks[static_cast<std::size_t>(t)];
-        read_hdf5_rows(file_, *task.column, task.first, task.count, task.to, scratch_[static_cast<std::size_t>(thread)]);
+        read_hdf5_rows(file_, *task.column, task.first, task.count, task.to,
+                       scratch_[static_cast<std::size_t>(thread)]);
       }
     };
     const auto count = static_cast<std::int64_t>(tasks.size());
@@ -185,7 +203,9 @@ class Hdf5Ratings : public RatingStream {
     const auto c = static_cast<std::size_t>(column);
     return children_[c] ? children_[c]->element() : layout_.columns[c].element;
   }
-  void refuse(std::int64_t row, BadRecord why, RatingRole role) { refused_.push_back({row, why, role}); }
+  void refuse(std::int64_t row, BadRecord why, RatingRole role) {
+    refused_.push_back({row, why, role});
+  }
 
   void take_ids(RatingRole role, IdColumn::Kind kind, std::int64_t rows, IdColumn& ids) {
     const int c = column_of_role(role);
@@ -235,15 +255,18 @@ class Hdf5Ratings : public RatingStream {
       for_numbers(element, raw, [&](std::int64_t row, auto number) {
         const auto value = static_cast<float>(number);
         values[static_cast<std::size_t>(row)] = value;
-        if (!std::isfinite(value) && std::isfinite(static_cast<double>(number))) refuse(row, BadRecord::out_of_range, role);
+        if (!std::isfinite(value) && std::isfinite(static_cast<double>(number)))
+          refuse(row, BadRecord::out_of_range, role);
       });
     }
     // One pass without branches, since next to all data are finite.
     std::uint32_t largest = 0;
-    for (const float value : values) largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7fffffffu);
+    for (const float value : values)
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7fffffffu);
     if (largest < 0x7f800000u) return;
     for (std::size_t row = 0; row < values.size(); ++row)
-      if (!std::isfinite(values[row])) refuse(static_cast<std::int64_t>(row), BadRecord::non_finite, role);
+      if (!std::isfinite(values[row]))
+        refuse(static_cast<std::int64_t>(row), BadRecord::non_finite, role);
   }
 
   void take_times(std::vector<std::int64_t>& times) {
@@ -253,23 +276,27 @@ class Hdf5Ratings : public RatingStream {
     if (raw.empty()) return;  // already there
     times.resize(raw.size() / element_of(c).bytes);
     for_numbers(element_of(c), raw, [&](std::int64_t row, auto number) {
-      if (const Verdict bad = to_whole(number, times[static_cast<std::size_t>(row)])) refuse(row, *bad, RatingRole::timestamp);
+      if (const Verdict bad = to_whole(number, times[static_cast<std::size_t>(row)]))
+        refuse(row, *bad, RatingRole::timestamp);
     });
   }
 
   void drop_refused(RatingChunk& chunk) {
     if (refused_.empty()) return;
-    constexpr std::array<std::string_view, 4> reasons{"is no whole number", "is missing", "is not finite",
-                                                      "is out of range"};
-    std::stable_sort(refused_.begin(), refused_.end(), [](auto& a, auto& b) { return a.row < b.row; });
+    constexpr std::array<std::string_view, 4> reasons{"is no whole number", "is missing",
+                                                      "is not finite", "is out of range"};
+    std::stable_sort(refused_.begin(), refused_.end(),
+                     [](auto& a, auto& b) { return a.row < b.row; });
     std::vector<bool> drop(static_cast<std::size_t>(chunk.rows()));
     for (const Refused& bad : refused_) {
       if (drop[static_cast<std::size_t>(bad.row)]) continue;
       drop[static_cast<std::size_t>(bad.row)] = true;
-      reject_record(report_, options_.bad_records, bad.why,
-                    fmt::format("{}: row {}: the {} ({}) {}", file_.path(), row_ + bad.row, role_name(bad.role),
-                                layout_.columns[static_cast<std::size_t>(column_of_role(bad.role))].path,
-                                reasons[static_cast<std::size_t>(bad.why)]));
+      reject_record(
+          report_, options_.bad_records, bad.why,
+          fmt::format("{}: row {}: the {} ({}) {}", file_.path(), row_ + bad.row,
+                      role_name(bad.role),
+                      layout_.columns[static_cast<std::size_t>(column_of_role(bad.role))].path,
+                      reasons[static_cast<std::size_t>(bad.why)]));
     }
     const auto keep = [&](auto& values) {
       std::size_t kept = 0;
@@ -300,8 +327,8 @@ class Hdf5Ratings : public RatingStream {
   InputFile file_;
   std::int64_t row_, end_;
   std::optional<ThreadPool> pool_;
-  std::vector<Hdf5Scratch> scratch_;                      // [threads]
-  std::vector<std::string> raw_;                          // [columns]; empty where the chunk holds the bytes
+  std::vector<Hdf5Scratch> scratch_;  // [threads]
+  std::vector<std::string> raw_;      // [columns]; empty where the chunk holds the bytes
   std::vector<std::unique_ptr<Hdf5ChildColumn>> children_;  // [columns]; null where direct
   IdColumn::Kind users_ = IdColumn::Kind::i64, items_ = IdColumn::Kind::i64;
   std::vector<Refused> refused_;
@@ -310,7 +337,8 @@ class Hdf5Ratings : public RatingStream {
 
 }  // namespace
 
-std::unique_ptr<RatingStream> read_hdf5_slice(const FileSlice& slice, const RatingReadOptions& options,
+std::unique_ptr<RatingStream> read_hdf5_slice(const FileSlice& slice,
+                                              const RatingReadOptions& options,
                                               const ChildLimits& limits) {
   return std::make_unique<Hdf5Ratings>(slice, options, limits);
 }
@@ -322,15 +350,16 @@ std::unique_ptr<RatingStream> open_hdf5_ratings(const std::vector<std::string>& 
   if (options.parts > 1) {
     std::vector<std::int64_t> rows;
     std::int64_t total = 0;
-    for (const std::string& file : files) total += rows.emplace_back(locate_hdf5_ratings(file, options).rows);
+    for (const std::string& file : files)
+      total += rows.emplace_back(locate_hdf5_ratings(file, options).rows);
     slices = slices_of_part(files, rows, options.part, options.parts);
     first_row = part_begin(total, options.part, options.parts);
   } else {
     for (const std::string& file : files) slices.push_back({file});
   }
-  return std::make_unique<SliceSequence>(std::move(slices), first_row, [options](const FileSlice& slice) {
-    return read_hdf5_slice(slice, options);
-  });
+  return std::make_unique<SliceSequence>(
+      std::move(slices), first_row,
+      [options](const FileSlice& slice) { return read_hdf5_slice(slice, options); });
 }
 
 }  // namespace gradmill

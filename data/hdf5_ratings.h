@@ -11,7 +11,8 @@ namespace gradmill {
 /// Ids are whole numbers (also stored as reals, as MATLAB does) or text; values and weights any
 /// number; timestamps any number, rounded down. Rows in messages count from 0.
 /// Errors: ErrorKind::data naming file, data set and row.
-std::unique_ptr<RatingStream> read_hdf5_slice(const FileSlice& slice, const RatingReadOptions& options,
+std::unique_ptr<RatingStream> read_hdf5_slice(const FileSlice& slice,
+                                              const RatingReadOptions& options,
                                               const ChildLimits& limits = {});
 
 }  // namespace gradmill

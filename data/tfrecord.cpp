@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <filesystem>
 
 #include "data/crc32c.h"
 #include "runtime/expect.h"
@@ -78,13 +77,14 @@ TfRecordReader::TfRecordReader(std::string_view bytes, std::string name)
 
 TfRecordReader::TfRecordReader(const std::string& path)
     : name_(path), buffer_(std::make_unique_for_overwrite<char[]>(kBlock)), capacity_(kBlock) {
-  const InputFile file = InputFile::open(std::filesystem::weakly_canonical(path).string());
+  const InputFile file = InputFile::open_following_links(path);
   std::string head(static_cast<std::size_t>(std::min<std::int64_t>(kHeader, file.size())), '\0');
   file.read_at(0, head.data(), head.size());
   compressed_ = is_deflated(head);
   // Deflate cannot expand by more than 1032:1 (zlib, "Technical details").
   to_come_ = compressed_ ? file.size() * 1032 + (1 << 16) : file.size();
-  source_ = open_byte_source(path);
+  const bool zlib = compressed_ && !head.starts_with("\x1f\x8b");
+  source_ = zlib ? open_zlib_source(path) : open_byte_source(path);
 }
 
 void TfRecordReader::refuse(const std::string& why, bool lost) {

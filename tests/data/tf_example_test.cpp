@@ -27,7 +27,12 @@ std::string example(const std::string& name, const std::string& feature) {
 }
 
 TEST(TfExample, RoundTripOfEveryKind) {
-  const std::vector<std::int64_t> ints{0, 1, -1, 127, 128, std::numeric_limits<std::int64_t>::max(),
+  const std::vector<std::int64_t> ints{0,
+                                       1,
+                                       -1,
+                                       127,
+                                       128,
+                                       std::numeric_limits<std::int64_t>::max(),
                                        std::numeric_limits<std::int64_t>::min()};
   const std::vector<float> floats{0.0f, -1.5f, std::numeric_limits<float>::infinity(), 1e-40f};
   const std::vector<std::string_view> texts{"", "a", std::string_view("b\0c", 3)};
@@ -59,7 +64,8 @@ TEST(TfExample, RoundTripOfEveryKind) {
 }
 
 TEST(TfExample, ReadsUnpackedLists) {
-  const std::string ints = varint(1 << 3) + varint(7) + varint(1 << 3) + varint(300) + field(1, varint(9));
+  const std::string ints =
+      varint(1 << 3) + varint(7) + varint(1 << 3) + varint(300) + field(1, varint(9));
   Features features;
   const std::string record = example("x", field(3, ints));
   decode_example(record, features);
@@ -76,11 +82,13 @@ TEST(TfExample, ReadsUnpackedLists) {
 }
 
 TEST(TfExample, SkipsUnknownFieldsOfEveryWireType) {
-  const std::string unknown = varint(9 << 3) + varint(5) + varint(10 << 3 | 1) + std::string(8, 'x') +
-                              field(11, "abc") + varint(12 << 3 | 5) + "abcd" + varint(13 << 3 | 3) +
-                              varint(1 << 3) + varint(2) + varint(13 << 3 | 4);
+  const std::string unknown = varint(9 << 3) + varint(5) + varint(10 << 3 | 1) +
+                              std::string(8, 'x') + field(11, "abc") + varint(12 << 3 | 5) +
+                              "abcd" + varint(13 << 3 | 3) + varint(1 << 3) + varint(2) +
+                              varint(13 << 3 | 4);
   const std::string feature = unknown + field(3, unknown + field(1, varint(4))) + unknown;
-  const std::string entry = unknown + field(2, feature) + field(1, "x") + unknown;  // value before key
+  const std::string entry =
+      unknown + field(2, feature) + field(1, "x") + unknown;  // value before key
   const std::string record = unknown + field(1, unknown + field(1, entry) + unknown) + unknown;
   Features features;
   decode_example(record, features);
@@ -112,8 +120,9 @@ TEST(TfExample, RefusesWhatIsNone) {
   for (int i = 0; i < 70'000; ++i) many += field(1, "");
   const std::string ten(10, '\xff');
   for (const std::string& bad :
-       {std::string("\x08"), std::string("\x0a\x05x"), std::string("\x00\x01", 2), ten, ten + "\x01",
-        field(1, std::string("\x0a\xff\xff\xff\xff\x0f")), example("x", field(3, std::string("\x0a\x01\x80"))),
+       {std::string("\x08"), std::string("\x0a\x05x"), std::string("\x00\x01", 2), ten,
+        ten + "\x01", field(1, std::string("\x0a\xff\xff\xff\xff\x0f")),
+        example("x", field(3, std::string("\x0a\x01\x80"))),
         example("x", field(2, field(1, "abc"))), example("x", field(1, varint(1 << 3) + varint(1))),
         example("x", field(1, "") + field(2, "")), varint(1 << 3 | 4), varint(1 << 3 | 7), deep,
         varint(1 << 3) + varint(3), field(1, many)}) {

@@ -86,7 +86,8 @@ TEST(TfRecord, EveryFlippedBitAndEveryCutIsRefused) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string changed = framed;
       changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
-      EXPECT_TRUE(error_of([&] { read_all(TfRecordReader(std::string_view(changed), "f")); })) << at;
+      EXPECT_TRUE(error_of([&] { read_all(TfRecordReader(std::string_view(changed), "f")); }))
+          << at;
     }
     if (at == 0 || at == framed.size() - frame_record("second").size()) continue;
     const std::string_view cut = std::string_view(framed).substr(0, at);
@@ -95,12 +96,14 @@ TEST(TfRecord, EveryFlippedBitAndEveryCutIsRefused) {
 }
 
 TEST(TfRecord, AForgedLengthWithTheRightCrcCostsNoMemory) {
-  for (const std::uint64_t length : {std::uint64_t{1} << 62, ~std::uint64_t{0}, std::uint64_t{100}}) {
+  for (const std::uint64_t length :
+       {std::uint64_t{1} << 62, ~std::uint64_t{0}, std::uint64_t{100}}) {
     std::string forged(12, '\0');
     std::memcpy(forged.data(), &length, 8);
     const std::uint32_t crc = mask_crc(crc32c(std::string_view(forged).substr(0, 8)));
     std::memcpy(forged.data() + 8, &crc, 4);
-    const auto error = error_of([&] { read_all(TfRecordReader(std::string_view(forged), "forged")); });
+    const auto error =
+        error_of([&] { read_all(TfRecordReader(std::string_view(forged), "forged")); });
     ASSERT_TRUE(error);
     EXPECT_NE(error->find("forged: record 1 at byte 0"), std::string::npos) << *error;
   }
@@ -123,7 +126,8 @@ TEST(TfRecord, GoesOnAfterADamagedPayloadOnly) {
   EXPECT_FALSE(broken.next(payload));
 }
 
-std::string rating_file(const TemporaryFolder& folder, const std::string& name, int rows, bool text_ids) {
+std::string rating_file(const TemporaryFolder& folder, const std::string& name, int rows,
+                        bool text_ids) {
   const std::string path = folder.path(name);
   TfRecordWriter writer(path, 0);
   ExampleWriter example;
@@ -143,7 +147,8 @@ std::string rating_file(const TemporaryFolder& folder, const std::string& name, 
 
 TEST(TfRecordRatings, ReadsRowsInOrderInPartsOfAnySize) {
   const TemporaryFolder folder;
-  const std::vector<std::string> files{rating_file(folder, "a", 0, false), rating_file(folder, "b", 31, false),
+  const std::vector<std::string> files{rating_file(folder, "a", 0, false),
+                                       rating_file(folder, "b", 31, false),
                                        rating_file(folder, "c", 257, false)};
   for (const int parts : {1, 2, 3, 300}) {
     std::vector<std::int64_t> items, times;
@@ -163,7 +168,8 @@ TEST(TfRecordRatings, ReadsRowsInOrderInPartsOfAnySize) {
       }
     }
     ASSERT_EQ(items.size(), 288u) << parts;
-    for (int r = 0; r < 288; ++r) EXPECT_EQ(items[static_cast<std::size_t>(r)], r < 31 ? r : r - 31);
+    for (int r = 0; r < 288; ++r)
+      EXPECT_EQ(items[static_cast<std::size_t>(r)], r < 31 ? r : r - 31);
     EXPECT_EQ(times[31], 1'000'000);
   }
 }
@@ -196,9 +202,12 @@ TEST(TfRecordRatings, ReadsWhatTensorFlowWrote) {
   const auto folder = testing::shared_data("formats-tfrecord");
   if (!folder) GTEST_SKIP() << "no shared data: formats-tfrecord";
   const std::vector<std::pair<std::string, std::int64_t>> files{
-      {"chicago-taxi/data_tfrecord-00000-of-00002.gz", 9988}, {"chicago-taxi/data_tfrecord-00001-of-00002.gz", 5012},
-      {"mnist/mnist.tfrecord.gz", 1000},                      {"penguin/eval-data_tfrecord-00000-of-00001.gz", 100},
-      {"penguin/train-data_tfrecord-00000-of-00001.gz", 234}, {"a9a-host/host.tfrecord", 100}};
+      {"chicago-taxi/data_tfrecord-00000-of-00002.gz", 9988},
+      {"chicago-taxi/data_tfrecord-00001-of-00002.gz", 5012},
+      {"mnist/mnist.tfrecord.gz", 1000},
+      {"penguin/eval-data_tfrecord-00000-of-00001.gz", 100},
+      {"penguin/train-data_tfrecord-00000-of-00001.gz", 234},
+      {"a9a-host/host.tfrecord", 100}};
   for (const auto& [name, expected] : files) {
     TfRecordReader reader(*folder + "/" + name);
     std::string_view payload;
@@ -210,7 +219,8 @@ TEST(TfRecordRatings, ReadsWhatTensorFlowWrote) {
   }
 }
 
-using Trip = std::tuple<std::string, std::string, std::int64_t, float>;  // company, payment, start, fare
+using Trip =
+    std::tuple<std::string, std::string, std::int64_t, float>;  // company, payment, start, fare
 
 std::vector<Trip> trips_of_csv(const std::string& path, std::int64_t& without_company) {
   std::string text(16 << 20, '\0');
@@ -245,21 +255,25 @@ TEST(TfRecordRatings, TensorFlowAndCsvGiveTheSameRows) {
   if (!folder) GTEST_SKIP() << "no shared data: formats-tfrecord";
   std::int64_t without_company = 0;
   std::vector<Trip> expected = trips_of_csv(*folder + "/data.csv.gz", without_company);
-  for (auto& trip : trips_of_csv(*folder + "/data2.csv.gz", without_company)) expected.push_back(trip);
+  for (auto& trip : trips_of_csv(*folder + "/data2.csv.gz", without_company))
+    expected.push_back(trip);
   EXPECT_EQ(static_cast<std::int64_t>(expected.size()) + without_company, 15'000);
 
   RatingReadOptions options;
   options.columns = {"company", "payment_type", "fare", "", "trip_start_timestamp"};
   options.bad_records = BadRecords::skip;
   const auto stream = open_tfrecord_ratings(
-      {*folder + "/data_tfrecord-00000-of-00002.gz", *folder + "/data_tfrecord-00001-of-00002.gz"}, options);
+      {*folder + "/data_tfrecord-00000-of-00002.gz", *folder + "/data_tfrecord-00001-of-00002.gz"},
+      options);
   std::vector<Trip> trips;
   RatingChunk chunk;
   while (stream->next(chunk))
     for (std::int64_t r = 0; r < chunk.rows(); ++r)
-      trips.emplace_back(chunk.users.text(r), chunk.items.text(r), chunk.timestamps[static_cast<std::size_t>(r)],
+      trips.emplace_back(chunk.users.text(r), chunk.items.text(r),
+                         chunk.timestamps[static_cast<std::size_t>(r)],
                          chunk.values[static_cast<std::size_t>(r)]);
-  EXPECT_EQ(stream->report().skipped_by[static_cast<std::size_t>(BadRecord::missing)], without_company);
+  EXPECT_EQ(stream->report().skipped_by[static_cast<std::size_t>(BadRecord::missing)],
+            without_company);
   std::sort(trips.begin(), trips.end());
   std::sort(expected.begin(), expected.end());
   EXPECT_EQ(trips, expected);
