@@ -2,12 +2,13 @@
 #   gradmill_module(kernels SOURCES gram/gram.cpp CUDA gram/gram.cu USES gradmill::runtime)
 # makes the static library gradmill_kernels with the alias gradmill::kernels. The CUDA sources are
 # left out of a build without CUDA; nothing calls them there (see on_device in runtime/context.h).
-# g++ 12 reports its own AVX-512 headers with -Wmaybe-uninitialized (GCC bug 105593), hence that exception.
+# g++ 12 reports its own AVX-512 headers with -Wmaybe-uninitialized (GCC bug 105593), and
+# "x" + string with -Wrestrict (GCC bug 105651): hence those two exceptions.
 add_library(gradmill_options INTERFACE)
 target_include_directories(gradmill_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(gradmill_options INTERFACE GRADMILL_HAS_CUDA=$<BOOL:${GRADMILL_CUDA}>)
 target_compile_options(gradmill_options INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-march=${GRADMILL_ARCH} -Wall -Wextra -Wno-psabi $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> -fno-math-errno>
+  $<$<COMPILE_LANGUAGE:CXX>:-march=${GRADMILL_ARCH} -Wall -Wextra -Wno-psabi $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict> -fno-math-errno>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GRADMILL_WERROR}>>:-Werror>
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${GRADMILL_WERROR}>>:-Werror=all-warnings>)
