@@ -10,7 +10,7 @@ target_compile_definitions(gradmill_options INTERFACE GRADMILL_HAS_CUDA=$<BOOL:$
 target_compile_options(gradmill_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-march=${GRADMILL_ARCH} -Wall -Wextra -Wno-psabi $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict> -fno-math-errno>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GRADMILL_WERROR}>>:-Werror>
-  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra>
+  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -diag-suppress=554 -Xcompiler=-Wall,-Wextra>
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${GRADMILL_WERROR}>>:-Werror=all-warnings>)
 if(GRADMILL_SANITIZE)
   target_compile_options(gradmill_options INTERFACE

@@ -1,0 +1,77 @@
+#include "kernels/als_solve/als_solve.h"
+#include "kernels/cholesky_solve/tile_cholesky.cuh"
+#include "kernels/normal_equations/launch_row_systems.cuh"
+
+namespace gradmill::cuda {
+namespace {
+
+/// Solves the systems while they are in registers.
+struct SolveRows {
+  MatrixView<float> solutions;
+  VectorView<float> biases;
+  VectorView<std::int32_t> failures;
+
+  static __host__ __device__ int slot_vectors(const TileShape& shape) {
+    return solve_slot_vectors(shape);
+  }
+
+  __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
+                                             const TileRole& role, int count, TileRegisters& tile,
+                                             float4* slots) const {
+    const TileShape& shape = work.shape;
+    const int size = work.size(), width = kTile * shape.tile_rows;
+    for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
+      const int g = e / width, j = e % width;
+      const SolveSlot slot = solve_slot(shared.area, shape, g);
+      float4* stored = slots + g * work.slot_vectors();
+      slot.b[j] = j < shape.k ? work.right_side(stored, 0)[j] : 0;
+      slot.border[j] = work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
+    }
+    if (threadIdx.x < count) {
+      float4* stored = slots + threadIdx.x * work.slot_vectors();
+      float* last = solve_slot(shared.area, shape, threadIdx.x).last;
+      if (work.biased) {
+        last[0] =
+            work.right_side(stored, 1)[shape.k] + ridge(work.model, shared.entries[threadIdx.x]);
+        last[1] = work.right_side(stored, 0)[shape.k];
+      }
+      last[3] = 0;
+    }
+    __syncthreads();
+    const SolveSlot slot = solve_slot(shared.area, shape, max(role.group, 0));
+    tile_cholesky(tile, slot, shape, role, count, work.biased);
+    for (int e = threadIdx.x; e < count * size; e += blockDim.x) {
+      const int g = e / size, j = e % size;
+      const std::int64_t entries = shared.entries[g];
+      if (entries < 0) continue;  // a heavy row that goes on
+      const SolveSlot solved = solve_slot(shared.area, shape, g);
+      const bool zero = entries == 0 || solved.last[3] != 0;
+      if (j < shape.k)
+        solutions(shared.row[g], j) = zero ? 0 : solved.b[j];
+      else
+        biases[shared.row[g]] = zero ? 0 : solved.last[2];
+    }
+    if (threadIdx.x < count && shared.entries[threadIdx.x] > 0 &&
+        solve_slot(shared.area, shape, threadIdx.x).last[3] != 0)
+      atomicAdd(&failures[0], 1);
+  }
+};
+
+}  // namespace
+
+void als_solve(const Context& ctx, const AlsSolveArgs& args) {
+  RowSystems work;
+  work.ratings = args.ratings;
+  work.weights = args.weights;
+  work.factors = args.factors;
+  work.biases = args.biases;
+  work.base = args.base;
+  work.model = args.model;
+  work.shape = TileShape(args.factors.cols);
+  work.biased = args.biases.size > 0;
+  work.row_cost = 8 + args.factors.cols / 2;  // a solve is k / 3 ratings' FLOPs, and slower ones
+  launch_row_systems(ctx, work, SolveRows{args.solutions, args.solution_biases, args.failures},
+                     args.workspace_bytes);
+}
+
+}  // namespace gradmill::cuda

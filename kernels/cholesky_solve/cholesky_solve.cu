@@ -1,0 +1,99 @@
+#include <algorithm>
+
+#include "kernels/cholesky_solve/cholesky_solve.h"
+#include "kernels/cholesky_solve/tile_cholesky.cuh"
+#include "kernels/resident_blocks.cuh"
+#include "runtime/cuda_check.h"
+#include "runtime/error.h"
+
+namespace gradmill::cuda {
+namespace {
+
+/// As many systems at a time as the block has groups: the lower triangles are read row by row into
+/// shared memory, spread over registers and solved there.
+template <int kThreads>
+__global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void cholesky_solve_kernel(
+    CholeskySolveArgs args, TileShape shape, bool biased, bool vector) {
+  extern __shared__ float4 area[];
+  const TileRole role(shape);
+  const int k = shape.k, size = k + (biased ? 1 : 0), width = kTile * shape.tile_rows;
+  const std::int64_t rows = args.rhs.rows;
+  for (std::int64_t first = std::int64_t{blockIdx.x} * shape.groups; first < rows;
+       first += std::int64_t{gridDim.x} * shape.groups) {
+    const int count = static_cast<int>(min(rows - first, std::int64_t{shape.groups}));
+    for (int e = threadIdx.x; e < count * shape.matrix_vectors(); e += blockDim.x) {
+      const int g = e / shape.matrix_vectors();
+      const TriangleWalk at(e % shape.matrix_vectors(), shape.tile_rows);
+      float4 v{0, 0, 0, 0};
+      if (at.row < k && at.col <= at.row)  // values above the diagonal may be anything
+        v = load4(args.systems.row(first + g) + at.row * size, at.col, at.row + 1, vector);
+      if (at.row >= k) {
+        const int c = at.row - at.col;
+        v = {c == 0 ? 1.0f : 0, c == 1 ? 1.0f : 0, c == 2 ? 1.0f : 0, c == 3 ? 1.0f : 0};
+      }
+      area[at.vector * shape.pitch + g * shape.tiles + at.tile] = v;
+    }
+    __syncthreads();
+    TileRegisters tile;
+    clear(tile);
+    if (role.active() && role.group < count) add_tile(tile, area + threadIdx.x, shape.pitch);
+    __syncthreads();
+    for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
+      const int g = e / width, j = e % width;
+      const SolveSlot slot = solve_slot(area, shape, g);
+      slot.b[j] = j < k ? args.rhs(first + g, j) : 0;
+      slot.border[j] = biased && j < k ? args.systems(first + g, std::int64_t{k} * size + j) : 0;
+    }
+    if (threadIdx.x < count) {
+      float* last = solve_slot(area, shape, threadIdx.x).last;
+      if (biased) {
+        last[0] = args.systems(first + threadIdx.x, std::int64_t{k} * size + k);
+        last[1] = args.rhs(first + threadIdx.x, k);
+      }
+      last[3] = 0;
+    }
+    __syncthreads();
+    tile_cholesky(tile, solve_slot(area, shape, max(role.group, 0)), shape, role, count, biased);
+    for (int e = threadIdx.x; e < count * size; e += blockDim.x) {
+      const int g = e / size, j = e % size;
+      const SolveSlot slot = solve_slot(area, shape, g);
+      args.solutions(first + g, j) = slot.last[3] != 0 ? 0 : j < k ? slot.b[j] : slot.last[2];
+    }
+    if (threadIdx.x < count && solve_slot(area, shape, threadIdx.x).last[3] != 0)
+      atomicAdd(&args.failures[0], 1);
+    __syncthreads();
+  }
+}
+
+template <int kThreads>
+void launch(const Context& ctx, const CholeskySolveArgs& args, const TileShape& shape,
+            bool biased) {
+  const std::size_t shared_bytes =
+      16 * static_cast<std::size_t>(
+               std::max(kTileVectors * shape.pitch, shape.groups * solve_slot_vectors(shape)));
+  const int resident =
+      resident_blocks(ctx, cholesky_solve_kernel<kThreads>, shape.threads, shared_bytes);
+  const auto blocks = static_cast<unsigned>(
+      std::min<std::int64_t>(resident, ceil_div<std::int64_t>(args.rhs.rows, shape.groups)));
+  const bool vector =
+      args.rhs.cols % 4 == 0 && has_vector_rows(args.systems.data, args.systems.stride);
+  cholesky_solve_kernel<kThreads>
+      <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(args, shape, biased, vector);
+  cuda_check(cudaGetLastError(), "launch cholesky_solve");
+}
+}  // namespace
+
+void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args) {
+  if (args.rhs.rows == 0) return;
+  // One more than a multiple of 8, as with a bias: the last row as a border saves a row of tiles.
+  const std::int64_t size = args.rhs.cols;
+  const bool biased = size > 1 && size % kTile == 1;
+  const TileShape shape(biased ? size - 1 : size);
+  if (shape.k > kMaxTileSize) fail(ErrorKind::usage, "cholesky_solve on CUDA: at most 257 unknowns");
+  if (shape.threads <= kTileThreads)
+    launch<kTileThreads>(ctx, args, shape, biased);
+  else
+    launch<kMaxTileThreads>(ctx, args, shape, biased);
+}
+
+}  // namespace gradmill::cuda

@@ -1,0 +1,197 @@
+#include <algorithm>
+
+#include "kernels/mf_sgd/mf_sgd.h"
+#include "kernels/warp.cuh"
+#include "runtime/cuda_check.h"
+#include "runtime/error.h"
+
+namespace gradmill::cuda {
+namespace {
+static_assert(sizeof(SgdRating) == 12);
+constexpr int kRatingWords = 3;
+constexpr int kDepth = 4;  // ratings in flight: their rows are loaded before earlier updates end
+
+/// A factor row spread over the lanes of a group, and its state in every lane.
+template <int kVectors>
+struct Row {
+  float4 v[kVectors];
+  float4 state;  // bias, its accumulator, the row's accumulator, unused
+};
+
+template <int kVectors>
+struct Pending {
+  std::int32_t user, item;
+  float value;
+  Row<kVectors> p, q;
+};
+
+template <int kLanes, int kVectors>
+__device__ Row<kVectors> load_row(const MatrixView<float>& table, const MatrixView<float>& state,
+                                  std::int32_t row, int lane, bool vector) {
+  Row<kVectors> r;
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i)
+    r.v[i] = load4(table.row(row), 4 * (lane + i * kLanes), static_cast<int>(table.cols), vector);
+  const float* s = state.row(row);
+  r.state = {s[0], s[1], s[2], s[3]};
+  return r;
+}
+
+template <int kLanes, int kVectors>
+__device__ void store_row(const MatrixView<float>& table, std::int32_t row, const Row<kVectors>& r,
+                          int lane, bool vector) {
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i)
+    store4(table.row(row), 4 * (lane + i * kLanes), static_cast<int>(table.cols), vector, r.v[i]);
+}
+
+__device__ inline void step(float error, float l2, float rate_p, float rate_q, float& p, float& q,
+                            float& squares_p, float& squares_q) {
+  const float grad_p = error * q - l2 * p, grad_q = error * p - l2 * q;
+  squares_p += grad_p * grad_p;
+  squares_q += grad_q * grad_q;
+  p += rate_p * grad_p;
+  q += rate_q * grad_q;
+}
+
+__device__ inline float rate_of(const SgdRates& rates, float squares) {
+  return rates.adagrad ? rates.learning_rate * rsqrtf(squares) : rates.learning_rate;
+}
+
+__device__ inline void update_bias(const SgdRates& rates, float error, float4& state) {
+  const float grad = error - rates.l2_biases * state.x;
+  state.x += rate_of(rates, state.y) * grad;
+  state.y += grad * grad;
+}
+
+/// Applies one rating to both rows; returns its error before the update.
+template <int kLanes, int kVectors>
+__device__ float update(const SgdRates& rates, float inverse_k, float value, Row<kVectors>& p,
+                        Row<kVectors>& q) {
+  float dot = 0;
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) dot += dot4(p.v[i], q.v[i]);
+  const float error = value - (rates.global_mean + p.state.x + q.state.x + lane_sum<kLanes>(dot));
+  const float rate_p = rate_of(rates, p.state.z), rate_q = rate_of(rates, q.state.z);
+  float squares_p = 0, squares_q = 0;
+#pragma unroll
+  for (int i = 0; i < kVectors; ++i) {
+    const float l2 = rates.l2_factors;
+    step(error, l2, rate_p, rate_q, p.v[i].x, q.v[i].x, squares_p, squares_q);
+    step(error, l2, rate_p, rate_q, p.v[i].y, q.v[i].y, squares_p, squares_q);
+    step(error, l2, rate_p, rate_q, p.v[i].z, q.v[i].z, squares_p, squares_q);
+    step(error, l2, rate_p, rate_q, p.v[i].w, q.v[i].w, squares_p, squares_q);
+  }
+  p.state.z += lane_sum<kLanes>(squares_p) * inverse_k;
+  q.state.z += lane_sum<kLanes>(squares_q) * inverse_k;
+  update_bias(rates, error, p.state);
+  update_bias(rates, error, q.state);
+  return error;
+}
+
+/// A group of kLanes lanes per user block applies the block's ratings one after the other. The rows
+/// of the next kDepth - 1 ratings are on their way meanwhile; an update is passed on to those of
+/// them that have the same user or item.
+template <int kLanes, int kVectors>
+__global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
+  __shared__ std::int32_t staged[kWarp / kLanes][kRatingWords * kLanes];
+  const SgdBlocks& blocks = args.blocks;
+  const int lane = threadIdx.x % kLanes, group = threadIdx.x / kLanes;
+  const std::int64_t i = std::int64_t{blockIdx.x} * (kWarp / kLanes) + group;
+  std::int64_t begin = 0, count = 0;
+  if (i < blocks.user_blocks) {
+    const std::int64_t block = i * blocks.item_blocks + (i + args.shift) % blocks.item_blocks;
+    begin = blocks.offsets[block];
+    count = blocks.offsets[block + 1] - begin;
+  }
+  std::int64_t rounds = count;  // the longest of the warp's groups
+#pragma unroll
+  for (int half = kWarp / 2; half >= kLanes; half /= 2)
+    rounds = max(rounds, __shfl_xor_sync(kAllLanes, rounds, half));
+  const auto* words = reinterpret_cast<const std::int32_t*>(blocks.ratings.data + begin);
+  const float inverse_k = 1.0f / static_cast<float>(args.users.cols);
+
+  std::int32_t next[kRatingWords];  // of the stage after the one in shared memory
+  auto fetch_stage = [&](std::int64_t first) {
+#pragma unroll
+    for (int w = 0; w < kRatingWords; ++w) {
+      const std::int64_t word = first * kRatingWords + w * kLanes + lane;
+      next[w] = word < count * kRatingWords ? words[word] : 0;
+    }
+  };
+  auto turn_stage = [&](std::int64_t after) {
+    __syncwarp();
+#pragma unroll
+    for (int w = 0; w < kRatingWords; ++w) staged[group][w * kLanes + lane] = next[w];
+    __syncwarp();
+    fetch_stage(after);
+  };
+  Pending<kVectors> ring[kDepth];
+  auto fetch = [&](std::int64_t e, Pending<kVectors>& slot) {
+    if (e % kLanes == 0) turn_stage(e + kLanes);
+    const std::int32_t* rating = &staged[group][(e % kLanes) * kRatingWords];
+    slot.user = rating[0];
+    slot.item = rating[1];
+    slot.value = __int_as_float(rating[2]);
+    if (e >= count) {
+      slot.user = slot.item = -1;
+      return;
+    }
+    slot.p = load_row<kLanes, kVectors>(args.users, args.user_state, slot.user, lane, vector);
+    slot.q = load_row<kLanes, kVectors>(args.items, args.item_state, slot.item, lane, vector);
+  };
+
+  double loss = 0;
+  fetch_stage(0);
+#pragma unroll
+  for (int d = 0; d + 1 < kDepth; ++d) fetch(d, ring[d]);
+  for (std::int64_t first = 0; first < rounds; first += kDepth) {
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      fetch(first + d + kDepth - 1, ring[(d + kDepth - 1) % kDepth]);
+      Pending<kVectors>& now = ring[d];
+      const float error = update<kLanes, kVectors>(args.rates, inverse_k, now.value, now.p, now.q);
+      if (now.user >= 0) {
+        loss += static_cast<double>(error) * error;
+        store_row<kLanes, kVectors>(args.users, now.user, now.p, lane, vector);
+        store_row<kLanes, kVectors>(args.items, now.item, now.q, lane, vector);
+        // The state's values go out by as many lanes, bias first.
+        const float4 s = lane < 4 ? now.p.state : now.q.state;
+        float* to = lane < 4 ? args.user_state.row(now.user) : args.item_state.row(now.item);
+        const int part = lane % 4;
+        if (lane < 8 && part < 3) to[part] = part == 0 ? s.x : part == 1 ? s.y : s.z;
+      }
+#pragma unroll
+      for (int s = 1; s < kDepth; ++s) {
+        Pending<kVectors>& later = ring[(d + s) % kDepth];
+        if (later.user == now.user) later.p = now.p;
+        if (later.item == now.item) later.q = now.q;
+      }
+      __syncwarp();  // lanes read state that another lane has written
+    }
+  }
+  if (lane == 0 && i < blocks.user_blocks) args.loss[i] += loss;
+}
+
+template <int kLanes, int kVectors>
+void launch(const Context& ctx, const MfSgdArgs& args) {
+  const bool vector = has_vector_rows(args.users.data, args.users.stride) &&
+                      has_vector_rows(args.items.data, args.items.stride);
+  const int groups = kWarp / kLanes;
+  const auto blocks = static_cast<unsigned>(ceil_div(args.blocks.user_blocks, groups));
+  mf_sgd_kernel<kLanes, kVectors><<<blocks, kWarp, 0, ctx.stream()>>>(args, vector);
+  cuda_check(cudaGetLastError(), "launch mf_sgd");
+}
+}  // namespace
+
+void mf_sgd(const Context& ctx, const MfSgdArgs& args) {
+  if (args.blocks.user_blocks == 0) return;
+  const std::int64_t k = args.users.cols;
+  if (k <= 32) return launch<8, 1>(ctx, args);
+  if (k <= 64) return launch<16, 1>(ctx, args);
+  if (k <= 128) return launch<32, 1>(ctx, args);
+  if (k <= 256) return launch<32, 2>(ctx, args);
+  fail(ErrorKind::usage, "mf_sgd on CUDA: at most 256 factors");
+}
+
+}  // namespace gradmill::cuda
