@@ -89,7 +89,8 @@ void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args) {
   const std::int64_t size = args.rhs.cols;
   const bool biased = size > 1 && size % kTile == 1;
   const TileShape shape(biased ? size - 1 : size);
-  if (shape.k > kMaxTileSize) fail(ErrorKind::usage, "cholesky_solve on CUDA: at most 257 unknowns");
+  if (shape.k > kMaxTileSize)
+    fail(ErrorKind::usage, "cholesky_solve on CUDA: at most 257 unknowns");
   if (shape.threads <= kTileThreads)
     launch<kTileThreads>(ctx, args, shape, biased);
   else

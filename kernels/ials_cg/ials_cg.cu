@@ -172,7 +172,8 @@ __global__ __launch_bounds__(kThreads, 2) void ials_cg_kernel(CgWork work) {
 void ials_cg(const Context& ctx, const IalsCgArgs& args) {
   if (args.ratings.rows == 0) return;
   if (args.factors.cols > kThreads) fail(ErrorKind::usage, "ials_cg on CUDA: at most 256 factors");
-  CgWork work{.args = args};
+  CgWork work{};
+  work.args = args;
   work.k = static_cast<int>(args.factors.cols);
   work.width = ceil_div(work.k, 4) * 4;
   work.capacity =

@@ -40,21 +40,22 @@ void check(const Context& gpu, const Problem& p) {
   std::vector<float> solutions(static_cast<std::size_t>(p.rows * stride), kPad),
       solution_biases(static_cast<std::size_t>(p.rows), kPad);
   std::vector<std::int32_t> failures(1, 0);
-  AlsSolveArgs args{.ratings = ratings.view(),
-                    .weights = {p.weighted ? weights.data() : nullptr, p.weighted ? nnz : 0, {}},
-                    .factors = {factors.data(), p.cols, p.k, stride, {}},
-                    .biases = {p.biased ? biases.data() : nullptr, p.biased ? p.cols : 0, {}},
-                    .base = {p.implicit ? base.data() : nullptr, p.implicit ? p.k : 0, p.k, p.k, {}},
-                    .model = {.implicit = p.implicit,
-                              .alpha = 2,
-                              .unobserved_weight = 0.5f,
-                              .regularization = 0.2f,
-                              .ridge_exponent = p.implicit ? 0.0f : 1.0f,
-                              .offset = 3},
-                    .solutions = {solutions.data(), p.rows, p.k, stride, {}},
-                    .solution_biases = {solution_biases.data(), p.biased ? p.rows : 0, {}},
-                    .failures = {failures.data(), 1, {}},
-                    .workspace_bytes = p.workspace_bytes};
+  AlsSolveArgs args{
+      .ratings = ratings.view(),
+      .weights = {p.weighted ? weights.data() : nullptr, p.weighted ? nnz : 0, {}},
+      .factors = {factors.data(), p.cols, p.k, stride, {}},
+      .biases = {p.biased ? biases.data() : nullptr, p.biased ? p.cols : 0, {}},
+      .base = {p.implicit ? base.data() : nullptr, p.implicit ? p.k : 0, p.k, p.k, {}},
+      .model = {.implicit = p.implicit,
+                .alpha = 2,
+                .unobserved_weight = 0.5f,
+                .regularization = 0.2f,
+                .ridge_exponent = p.implicit ? 0.0f : 1.0f,
+                .offset = 3},
+      .solutions = {solutions.data(), p.rows, p.k, stride, {}},
+      .solution_biases = {solution_biases.data(), p.biased ? p.rows : 0, {}},
+      .failures = {failures.data(), 1, {}},
+      .workspace_bytes = p.workspace_bytes};
   const auto reference = [&](const AlsSolveArgs& a) {
     for (std::int64_t u = 0; u < p.rows; ++u) {
       const auto x = testing::reference_als_row(a, u);
@@ -92,8 +93,13 @@ TEST(AlsSolveCuda, BiasesAndWeights) {
   GRADMILL_CUDA_CONTEXTS(gpus);
   for (const std::int64_t k : {1, 8, 31, 64, 256}) {
     check(*gpus[0], {.rows = 20, .cols = 100, .k = k, .lengths = kSkewed, .biased = true});
-    check(*gpus[0], {.rows = 20, .cols = 100, .k = k, .lengths = kSkewed, .biased = true,
-                     .weighted = true, .padding = 3});
+    check(*gpus[0], {.rows = 20,
+                     .cols = 100,
+                     .k = k,
+                     .lengths = kSkewed,
+                     .biased = true,
+                     .weighted = true,
+                     .padding = 3});
   }
 }
 
@@ -101,8 +107,13 @@ TEST(AlsSolveCuda, Implicit) {
   GRADMILL_CUDA_CONTEXTS(gpus);
   for (const std::int64_t k : {7, 32, 65, 128}) {
     check(*gpus[0], {.rows = 30, .cols = 100, .k = k, .lengths = kSkewed, .implicit = true});
-    check(*gpus[0], {.rows = 30, .cols = 100, .k = k, .lengths = kSkewed, .implicit = true,
-                     .weighted = true, .padding = 4});
+    check(*gpus[0], {.rows = 30,
+                     .cols = 100,
+                     .k = k,
+                     .lengths = kSkewed,
+                     .implicit = true,
+                     .weighted = true,
+                     .padding = 4});
   }
 }
 
@@ -113,7 +124,11 @@ TEST(AlsSolveCuda, HeavyRowsAreSplit) {
   check(*gpus[0], {.rows = 21, .cols = 6000, .k = 16, .lengths = heavy, .biased = true});
   // So little memory that the chunks' sums are made in many passes.
   for (const std::int64_t bytes : {std::int64_t{1}, std::int64_t{40'000}})
-    check(*gpus[0], {.rows = 21, .cols = 6000, .k = 16, .lengths = heavy, .biased = true,
+    check(*gpus[0], {.rows = 21,
+                     .cols = 6000,
+                     .k = 16,
+                     .lengths = heavy,
+                     .biased = true,
                      .workspace_bytes = bytes});
 }
 
@@ -164,7 +179,8 @@ TEST(AlsSolveCuda, SingularRowsAreCountedAndZero) {
   gpu.synchronize();
   EXPECT_EQ(failed, 5 + 27);
   for (int row = 0; row < 40; ++row) {
-    const bool zero = std::all_of(&host[row * 8], &host[row * 8] + 8, [](float x) { return x == 0; });
+    const bool zero =
+        std::all_of(&host[row * 8], &host[row * 8] + 8, [](float x) { return x == 0; });
     EXPECT_EQ(zero, row % 3 != 1) << row;
   }
 }
