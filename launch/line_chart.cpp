@@ -6,8 +6,6 @@
 #include <cmath>
 #include <limits>
 
-#include "launch/progress.h"
-
 namespace gradmill {
 namespace {
 
@@ -41,9 +39,14 @@ std::vector<std::pair<double, double>> thinned(
   return kept;
 }
 
+/// All digits of a round value: 0.25, 5.25M.
 std::string tick_text(double value) {
-  if (std::abs(value) >= 10'000) return short_count(value);
-  return fmt::format("{:.6g}", value == 0 ? 0 : value);
+  constexpr const char* kUnits[] = {"", "k", "M", "G", "T"};
+  int unit = 0;
+  if (std::abs(value) >= 10'000) {
+    for (; unit < 4 && std::abs(value) >= 1000; ++unit) value /= 1000;
+  }
+  return fmt::format("{:.6g}{}", value == 0 ? 0 : value, kUnits[unit]);
 }
 
 }  // namespace
@@ -108,7 +111,7 @@ std::string line_chart_svg(const LineChart& chart) {
 
   std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
                                 kWidth, kHeight, html_escape(chart.title));
-  for (const double y : axis_ticks(ys.low, ys.high, 5)) {
+  for (const double y : axis_ticks(ys.low, ys.high, 7)) {
     svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
                        kLeft, kWidth - kRight, py(y), py(y));
     svg += fmt::format("<text class=\"axis\" x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>\n",

@@ -43,7 +43,7 @@ section.card, details.card { margin-bottom: 16px; }
 .legend i { display: inline-block; width: 14px; height: 3px; border-radius: 2px; margin: 0 6px 3px 14px; }
 svg { width: 100%; height: auto; display: block; }
 .grid { stroke: var(--line); } .base, .tick { stroke: var(--soft); }
-.axis { fill: var(--soft); font-size: 12px; font-variant-numeric: tabular-nums; }
+.axis { fill: var(--soft); font-size: 14px; font-variant-numeric: tabular-nums; }
 .series path { fill: none; stroke-width: 2; stroke-linejoin: round; stroke: currentColor; }
 .series circle { fill: currentColor; } .series .hit { fill-opacity: 0; } .dot:hover .hit { fill-opacity: 0.25; }
 .s0 { color: var(--c0); } .s1 { color: var(--c1); } .s2 { color: var(--c2); }
@@ -140,7 +140,8 @@ std::string chart_cards(const std::vector<Curve>& curves, const std::string& x_l
 }
 
 std::string number(double value) {
-  return std::isfinite(value) ? fmt::format("{:.6g}", value) : "–";
+  if (!std::isfinite(value)) return "–";
+  return std::abs(value) >= 1e5 ? fmt::format("{:.0f}", value) : fmt::format("{:.6g}", value);
 }
 
 std::string metrics_table(const std::vector<Curve>& curves, const std::string& x_label) {
