@@ -98,23 +98,28 @@ std::string xxh128_hex(std::string_view bytes) {
 struct OutputFile::State {
   Descriptor descriptor;
   std::string path;
+  std::string written_path;  // until it gets the name `path`
   Hasher hasher;
   FileRecord record;
   std::string block;  // what the current block of 4 MiB has so far
   bool finished = false;
 };
 
-OutputFile::OutputFile(std::string path) : state_(std::make_unique<State>()) {
-  state_->path = std::move(path);
-  state_->record.name = fs::path(state_->path).filename().string();
-  state_->descriptor = Descriptor(retry_if_interrupted([&] {
-    return ::open(state_->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+OutputFile::OutputFile(std::string path, Existing existing) : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.path = std::move(path);
+  s.record.name = fs::path(s.path).filename().string();
+  s.written_path = s.path;
+  if (existing == Existing::replace) s.written_path += ".tmp-" + random_suffix();
+  s.descriptor = Descriptor(retry_if_interrupted([&] {
+    return ::open(s.written_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                  0644);
   }));
-  if (!state_->descriptor) fail_system(ErrorKind::cannot_write, "create the file", state_->path);
+  if (!s.descriptor) fail_system(ErrorKind::cannot_write, "create the file", s.path);
 }
 
 OutputFile::~OutputFile() {
-  if (!state_->finished) ::unlink(state_->path.c_str());
+  if (!state_->finished) ::unlink(state_->written_path.c_str());
 }
 
 namespace {
@@ -161,6 +166,11 @@ FileRecord OutputFile::finish() {
   }
   if (::close(s.descriptor.release()) != 0 && errno != EINTR)
     fail_system(ErrorKind::io, "close", s.path);
+  if (s.written_path != s.path) {
+    if (::rename(s.written_path.c_str(), s.path.c_str()) != 0)
+      fail_system(ErrorKind::cannot_write, "replace the file", s.path);
+    sync_folder(parent_of(s.path));
+  }
   s.finished = true;
   s.record.digest = s.hasher.hex();
   return std::move(s.record);
@@ -177,7 +187,7 @@ InputFile::InputFile(Descriptor descriptor, std::string path)
 }
 
 InputFile InputFile::open(const std::string& path) {
-  return InputFile(open_checked(AT_FDCWD, path.c_str(), O_RDONLY | O_NOFOLLOW, path), path);
+  return InputFile(open_checked(AT_FDCWD, path.c_str(), O_RDONLY, path), path);
 }
 
 InputFile InputFile::open_following_links(const std::string& path) {
@@ -275,17 +285,9 @@ std::string read_file(const std::string& path, std::int64_t max_bytes) {
 // ---- names
 
 void replace_file(const std::string& path, std::string_view bytes) {
-  const std::string temporary = fmt::format("{}.tmp-{}", path, random_suffix());
-  OutputFile file(temporary);
+  OutputFile file(path, Existing::replace);
   file.write(bytes);
   file.finish();
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(temporary.c_str());
-    errno = error;
-    fail_system(ErrorKind::cannot_write, "replace the file", path);
-  }
-  sync_folder(parent_of(path));
 }
 
 void create_folder(const std::string& path) {

@@ -45,13 +45,16 @@ struct FileRecord {
   std::vector<std::uint64_t> blocks;  // XXH3-64 of each 4 MiB, the last may be shorter
 };
 
+/// What becomes of a file that has the name already: it is an error, or the finished file replaces it
+/// in one step (a reader sees the old or the new bytes, also after a crash).
+enum class Existing : std::uint8_t { refuse, replace };
+
 /// A new file, written front to back and hashed on the way. Without finish() the destructor removes
 /// it. Errors of all members: ErrorKind::cannot_write (no such folder, exists, disk full) or io,
 /// with the path.
 class OutputFile {
  public:
-  /// The file must not exist yet.
-  explicit OutputFile(std::string path);
+  explicit OutputFile(std::string path, Existing existing = Existing::refuse);
   ~OutputFile();
   OutputFile(OutputFile&&) = delete;
   void write(const void* bytes, std::size_t size);
@@ -67,7 +70,7 @@ class OutputFile {
   std::unique_ptr<State> state_;
 };
 
-/// A regular file, read at any offset. Never follows a link in its last component.
+/// A regular file, read at any offset.
 class InputFile {
  public:
   /// Errors: ErrorKind::input_missing, permission or data (not a regular file).
@@ -114,7 +117,7 @@ bool is_plain_name(std::string_view name);
 
 /// Errors: as InputFile::open; ErrorKind::data above max_bytes.
 std::string read_file(const std::string& path, std::int64_t max_bytes);
-/// Replaces the file in one step: a reader sees the old or the new bytes, also after a crash.
+/// Existing::replace with all bytes at once.
 void replace_file(const std::string& path, std::string_view bytes);
 void create_folder(const std::string& path);  // with parents; existing is fine
 void sync_folder(const std::string& path);

@@ -87,7 +87,8 @@ void write_rows(OutputFile& file, const TensorSource& t) {
 }  // namespace
 
 FileRecord write_safetensors(const std::string& path, std::vector<TensorSource> tensors,
-                             const std::map<std::string, std::string>& metadata) {
+                             const std::map<std::string, std::string>& metadata,
+                             Existing existing) {
   std::stable_sort(tensors.begin(), tensors.end(),
                    [](const TensorSource& a, const TensorSource& b) {
                      return element_size(a.type) > element_size(b.type);
@@ -103,7 +104,7 @@ FileRecord write_safetensors(const std::string& path, std::vector<TensorSource> 
   require(static_cast<std::int64_t>(header.size()) <= SafetensorsLimits::kHeaderBytes,
           "{}: header of {} bytes", path, header.size());
 
-  OutputFile file(path);
+  OutputFile file(path, existing);
   const std::uint64_t length = header.size();
   file.write(&length, sizeof length);
   file.write(header);

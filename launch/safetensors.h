@@ -47,7 +47,8 @@ TensorSource tensor_source(std::string name, VectorView<const T> v) {
 /// element size, so all are aligned. Errors: as OutputFile; ErrorKind::internal for a repeated
 /// name.
 FileRecord write_safetensors(const std::string& path, std::vector<TensorSource> tensors,
-                             const std::map<std::string, std::string>& metadata = {});
+                             const std::map<std::string, std::string>& metadata = {},
+                             Existing existing = Existing::refuse);
 
 struct TensorInfo {
   std::string name;

@@ -1,0 +1,40 @@
+#include "launch/export.h"
+
+#include "launch/npz.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+
+void add_ids(const std::string& name, const IdColumn& ids, std::vector<TensorSource>& tensors) {
+  if (ids.kind == IdColumn::Kind::i64) {
+    tensors.push_back(
+        tensor_source(name, VectorView<const std::int64_t>{ids.numbers.data(), ids.size()}));
+    return;
+  }
+  const auto bytes = static_cast<std::int64_t>(ids.bytes.size());
+  tensors.push_back(
+      tensor_source(name + ".bytes", VectorView<const char>{ids.bytes.data(), bytes}));
+  tensors.push_back(
+      tensor_source(name + ".ends", VectorView<const std::int64_t>{ids.ends.data(), ids.size()}));
+}
+
+}  // namespace
+
+void export_factors(const std::string& path, const FactorExport& factors) {
+  if (path.ends_with(".npz")) {
+    NpzWriter file(path);
+    for (const TensorSource& tensor : factors.tensors) file.add(tensor);
+    if (factors.user_ids) file.add("user_ids", *factors.user_ids);
+    if (factors.item_ids) file.add("item_ids", *factors.item_ids);
+    return file.finish();
+  }
+  expect(path.ends_with(".safetensors"), ErrorKind::usage,
+         "{}: a name ending in .npz or .safetensors expected", path);
+  std::vector<TensorSource> tensors = factors.tensors;
+  if (factors.user_ids) add_ids("user_ids", *factors.user_ids, tensors);
+  if (factors.item_ids) add_ids("item_ids", *factors.item_ids, tensors);
+  write_safetensors(path, std::move(tensors), factors.metadata, Existing::replace);
+}
+
+}  // namespace gradmill
