@@ -9,9 +9,13 @@ namespace gradmill::cpu {
 namespace {
 using namespace simd;                              // NOLINT: vectors throughout
 constexpr float kConverged = 1e-20f;               // of the squared residual
-constexpr std::int64_t kPassingEntries = 64;       // in L1
 constexpr std::int64_t kResidentFloats = 160'000;  // 640 kB, most of a core's L2
 constexpr std::int64_t kGroup = 8;                 // entries whose dot products are summed together
+constexpr std::int64_t kPiece = 2 * kGroup;        // entries gathered at a time, into L1
+
+constexpr std::int64_t vector_stride(std::int64_t num_factors) {
+  return round_up(num_factors, kCacheLineFloats);
+}
 
 float dot(const float* a, const float* b, std::int64_t vecs) {
   Vec sum = {};
@@ -28,12 +32,12 @@ void axpy(float scale, const float* from, float* to, std::int64_t vecs) {
 }  // namespace
 
 std::int64_t CgBlock::capacity(std::int64_t num_factors) {
-  return kResidentFloats / (row_stride(num_factors) + 2);
+  return kResidentFloats / (vector_stride(num_factors) + 2);
 }
 
 std::int64_t CgBlock::memory_floats(std::int64_t num_factors) {
-  return 4 * kRows * row_stride(num_factors) +
-         (kPassingEntries + capacity(num_factors)) * (row_stride(num_factors) + 2);
+  return 4 * kRows * vector_stride(num_factors) +
+         (kPiece + capacity(num_factors)) * (vector_stride(num_factors) + 2);
 }
 
 CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, const float* base,
@@ -41,7 +45,8 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
     : args_(args),
       equations_(equations),
       base_(base),
-      stride_(row_stride(args.factors.cols)),
+      stride_(vector_stride(args.factors.cols)),
+      base_stride_(row_stride(args.factors.cols)),
       vecs_((args.factors.cols + kLanes - 1) / kLanes),
       capacity_(capacity(args.factors.cols)),
       x_(memory),
@@ -49,7 +54,7 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
       direction_(residual_ + kRows * stride_),
       product_(direction_ + kRows * stride_) {
   std::fill(memory, memory + memory_floats(args.factors.cols), 0.0f);
-  const std::int64_t slots_count = kPassingEntries + capacity_;
+  const std::int64_t slots_count = kPiece + capacity_;
   float* factors = product_ + kRows * stride_;
   entries_ = {factors, stride_, factors + slots_count * stride_,
               factors + slots_count * (stride_ + 1)};
@@ -58,15 +63,9 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
 void CgBlock::add(std::int64_t row) {
   const std::int64_t first = args_.ratings.offsets[row], last = args_.ratings.offsets[row + 1];
   const std::int64_t count = last - first;
+  if (count_ == kRows || (used_ + count > capacity_ && used_ > 0)) solve();
   const bool resident = used_ + count <= capacity_;
-  rows_[count_++] = {row,
-                     first,
-                     last,
-                     resident ? slots(used_) : EntryPanel{},
-                     resident,
-                     true,
-                     ridge(args_.model, count),
-                     0};
+  rows_[count_++] = {row, first, last, used_, resident, true, ridge(args_.model, count), 0};
   if (resident) used_ += count;
 }
 
@@ -78,18 +77,30 @@ EntryPanel CgBlock::slots(std::int64_t first) const {
 
 /// product_ = vectors * base, all rows at once.
 void CgBlock::multiply_base(const float* vectors) {
-  for (std::int64_t first = 0; first < kRows; first += kTileRows) {
-    for_tiles(0, vecs_, [&]<int kVecs>(std::int64_t vec) {
-      Tile<kVecs> tile;
-      multiply(vectors + first * stride_, 1, stride_, base_ + vec * kLanes, stride_,
-               args_.factors.cols, tile);
-#pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 3
-        for (int v = 0; v < kVecs; ++v)
-          store(product_ + (first + r) * stride_ + (vec + v) * kLanes, tile[r][v]);
-    });
+  constexpr int kTile = 4;
+  for (std::int64_t first = 0; first < count_;) {
+    if (kTileRows > kTile && count_ - first > kTile) {
+      multiply_base_tile<kTileRows>(vectors, first);
+      first += kTileRows;
+    } else {
+      multiply_base_tile<kTile>(vectors, first);
+      first += kTile;
+    }
   }
+}
+
+template <int kTile>
+void CgBlock::multiply_base_tile(const float* vectors, std::int64_t first) {
+  for_tiles(0, vecs_, [&]<int kVecs>(std::int64_t vec) {
+    Tile<kVecs, kTile> tile;
+    multiply<kVecs, kTile>(vectors + first * stride_, 1, stride_, base_ + vec * kLanes,
+                           base_stride_, args_.factors.cols, tile);
+#pragma GCC unroll 8
+    for (int r = 0; r < kTile; ++r)
+#pragma GCC unroll 3
+      for (int v = 0; v < kVecs; ++v)
+        store(product_ + (first + r) * stride_ + (vec + v) * kLanes, tile[r][v]);
+  });
 }
 
 namespace {
@@ -122,11 +133,13 @@ void add_group(const float* y, std::int64_t stride, std::int64_t vecs, const flo
 /// Pass::product: sum += sum of w y (y . vector); Pass::residual: sum += sum of (wb - w y . vector) y
 template <CgBlock::Pass kPass>
 void CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
-  const std::int64_t piece = row.resident ? row.last - row.first : kPassingEntries;
-  const EntryPanel panel = row.resident ? row.panel : slots(capacity_);
-  for (std::int64_t first = row.first; first < row.last; first += piece) {
-    const std::int64_t count = std::min(piece, row.last - first);
-    if (kPass == Pass::residual || !row.resident) gather(equations_, first, count, panel);
+  const std::int64_t whole = row.last - row.first;
+  const bool gathering = kPass == Pass::residual || !row.resident;
+  for (std::int64_t done = 0; done < whole;) {
+    const std::int64_t count = gathering ? std::min(kPiece, whole - done) : whole;
+    const EntryPanel panel = slots(row.resident ? row.slot + done : capacity_);
+    if (gathering) gather(equations_, row.first + done, count, panel);
+    done += count;
     std::int64_t e = 0;
     for (; e + kGroup <= count; e += kGroup)
       add_group(panel.factors + e * stride_, stride_, vecs_, vector, sum, [&](Vec8 dots) {

@@ -19,16 +19,15 @@ class CgBlock {
   CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, const float* base,
           float* memory);
 
-  /// Takes a row that has ratings; solve() when full().
+  /// Takes a row that has ratings; solves the rows before it if there is no room.
   void add(std::int64_t row);
-  bool full() const { return count_ == kRows; }
   /// Does the steps, writes the solutions and empties the block.
   void solve();
 
  private:
   struct Row {
     std::int64_t row, first, last;  // entries [first, last)
-    EntryPanel panel;               // all of them, if resident
+    std::int64_t slot;              // of the first entry, if resident
     bool resident, active;
     float ridge, residual_norm;
   };
@@ -37,6 +36,8 @@ class CgBlock {
   static std::int64_t capacity(std::int64_t num_factors);
   EntryPanel slots(std::int64_t first) const;
   void multiply_base(const float* vectors);
+  template <int kTile>
+  void multiply_base_tile(const float* vectors, std::int64_t first);
   template <Pass kPass>
   void add_entries(const Row& row, const float* vector, float* sum);
   void start(Row& row, float* x, float* residual, float* direction, const float* base_product);
@@ -45,7 +46,7 @@ class CgBlock {
   const IalsCgArgs& args_;
   const NormalEquationsArgs& equations_;
   const float* base_;
-  std::int64_t stride_, vecs_, capacity_, used_ = 0, count_ = 0;
+  std::int64_t stride_, base_stride_, vecs_, capacity_, used_ = 0, count_ = 0;
   Row rows_[kRows];
   float *x_, *residual_, *direction_, *product_;  // [kRows, stride_] each
   EntryPanel entries_;  // capacity_ resident ones, then those of a row that passes by

@@ -36,7 +36,6 @@ void cpu::ials_cg(const Context& ctx, const IalsCgArgs& args) {
                                    continue;
                                  }
                                  block.add(row);
-                                 if (block.full()) block.solve();
                                }
                                block.solve();
                              });

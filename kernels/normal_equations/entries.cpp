@@ -7,7 +7,7 @@
 namespace gradmill::cpu {
 namespace {
 using namespace simd;                  // NOLINT: vectors throughout
-constexpr std::int64_t kPrefetch = 6;  // entries ahead of the one that is copied
+constexpr std::int64_t kPrefetch = 4;  // entries ahead of the one that is copied
 constexpr std::int64_t kPanelEntries = 64;
 
 void prefetch(const float* row, std::int64_t count) {

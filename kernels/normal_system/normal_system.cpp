@@ -42,7 +42,8 @@ void NormalSystem::add_products(const float* left, const float* right, std::int6
   for (std::int64_t first = 0; first < size_; first += kTileRows) {
     for_tiles(first / kLanes, vecs_, [&]<int kVecs>(std::int64_t vec) {
       Tile<kVecs> sums;
-      multiply(left + first, stride_, 1, right + vec * kLanes, stride_, count, sums);
+      multiply<kVecs, kTileRows>(left + first, stride_, 1, right + vec * kLanes, stride_, count,
+                                 sums);
 #pragma GCC unroll 8
       for (int r = 0; r < kTileRows; ++r)
 #pragma GCC unroll 3
@@ -88,7 +89,7 @@ void NormalSystem::add_diagonal(float value) {
 bool NormalSystem::factor_diagonal(std::int64_t first) {
   const std::int64_t column = first / kLanes * kLanes;
   Tile<1> tile;
-  multiply(a_ + first, stride_, 1, a_ + column, stride_, first, tile);
+  multiply<1, kTileRows>(a_ + first, stride_, 1, a_ + column, stride_, first, tile);
   for (int r = 0; r < kTileRows; ++r) tile[r][0] = load(row(first + r) + column) - tile[r][0];
   for (int p = 0; p < kTileRows; ++p) {
     float* u = row(first + p);
@@ -113,7 +114,7 @@ void NormalSystem::factor_right_of(std::int64_t first) {
   const float* inverse = inverse_diagonal_ + first;
   for_tiles(first / kLanes + 1, vecs_, [&]<int kVecs>(std::int64_t vec) {
     Tile<kVecs> tile;
-    multiply(a_ + first, stride_, 1, a_ + vec * kLanes, stride_, first, tile);
+    multiply<kVecs, kTileRows>(a_ + first, stride_, 1, a_ + vec * kLanes, stride_, first, tile);
     Vec b[kVecs];
 #pragma GCC unroll 3
     for (int v = 0; v < kVecs; ++v) b[v] = load(b_ + (vec + v) * kLanes);

@@ -11,30 +11,30 @@ namespace gradmill::simd {
 inline constexpr int kTileRows = kLanes == 16 ? 8 : 4;
 inline constexpr int kTileVecs = 3;
 
-template <int kVecs>
-using Tile = Vec[kTileRows][kVecs];
+template <int kVecs, int kRows = kTileRows>
+using Tile = Vec[kRows][kVecs];
 
 /// tile[r][v] = sum over e < count of left[e * left_step + r * left_row] * right[e * right_step + v],
 /// v counting vectors.
-template <int kVecs>
+template <int kVecs, int kRows>
 inline __attribute__((always_inline)) void multiply(const float* left, std::int64_t left_step,
                                                     std::int64_t left_row, const float* right,
                                                     std::int64_t right_step, std::int64_t count,
-                                                    Tile<kVecs>& tile) {
-  Tile<kVecs> sums = {};
+                                                    Tile<kVecs, kRows>& tile) {
+  Tile<kVecs, kRows> sums = {};
   for (std::int64_t e = 0; e < count; ++e, left += left_step, right += right_step) {
     Vec values[kVecs];
 #pragma GCC unroll 3
     for (int v = 0; v < kVecs; ++v) values[v] = load(right + v * kLanes);
 #pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const Vec scale = broadcast(left[r * left_row]);
 #pragma GCC unroll 3
       for (int v = 0; v < kVecs; ++v) sums[r][v] += scale * values[v];
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r)
+  for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
     for (int v = 0; v < kVecs; ++v) tile[r][v] = sums[r][v];
 }
