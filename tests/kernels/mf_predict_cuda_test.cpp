@@ -106,7 +106,9 @@ void expect_right(const Problem& p, const Options& o, const Result& got) {
       magnitude += std::abs(term);
     }
     want = std::clamp(want, static_cast<double>(o.low), static_cast<double>(o.high));
-    if (o.predictions) ASSERT_NEAR(got.predictions[b], want, magnitude * 1e-6) << "pair " << b;
+    if (o.predictions) {
+      ASSERT_NEAR(got.predictions[b], want, magnitude * 1e-6) << "pair " << b;
+    }
     if (!o.errors) continue;
     const double w = o.weights ? p.weights[b] : 1.0, error = p.values[b] - want;
     sums[0] += w;
