@@ -300,6 +300,12 @@ void create_folder(const std::string& path) {
 
 void sync_folder(const std::string& path) { Folder::open(path).sync(); }
 
+void sync_file(const std::string& path) {
+  const Descriptor file = open_checked(AT_FDCWD, path.c_str(), O_RDONLY | O_NOFOLLOW, path);
+  if (retry_if_interrupted([&] { return ::fsync(file.get()); }) != 0)
+    fail_system(ErrorKind::io, "bring to the disk (fsync)", path);
+}
+
 void publish(const std::string& from, const std::string& to) {
   int failed = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
   if (failed && (errno == EINVAL ||

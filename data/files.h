@@ -121,6 +121,8 @@ std::string read_file(const std::string& path, std::int64_t max_bytes);
 void replace_file(const std::string& path, std::string_view bytes);
 void create_folder(const std::string& path);  // with parents; existing is fine
 void sync_folder(const std::string& path);
+/// Brings a file that another library wrote to the disk.
+void sync_file(const std::string& path);
 /// Gives a finished file or folder its final name and syncs the parent. Errors:
 /// ErrorKind::cannot_write if `to` exists already.
 void publish(const std::string& from, const std::string& to);

@@ -161,7 +161,8 @@ void check_column(const std::string& path, const Hdf5Column& column, std::int64_
 }
 
 std::string rooted(const std::string& name) {
-  return name.empty() || name == "-" || name.front() == '/' ? name : "/" + name;
+  if (name.empty() || name == "-" || name.front() == '/') return name;
+  return fmt::format("/{}", name);
 }
 
 /// With the names of all data sets rooted, and those that are columns of them.

@@ -62,8 +62,9 @@ int find_usual(const std::vector<std::string>& names, RatingRole role,
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
-  for (std::size_t i = 0; i < names.size() && i < 40; ++i) all += (i ? ", " : "") + names[i];
-  return names.empty() ? "none" : names.size() > 40 ? all + ", …" : all;
+  for (std::size_t i = 0; i < names.size() && i < 40; ++i) all.append(i ? ", " : "").append(names[i]);
+  if (names.size() > 40) all += ", …";
+  return names.empty() ? "none" : all;
 }
 
 }  // namespace

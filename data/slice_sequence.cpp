@@ -42,6 +42,12 @@ std::vector<FileSlice> slices_of_part(const std::vector<std::string>& files,
 SliceSequence::SliceSequence(std::vector<FileSlice> slices, std::int64_t first_row, Open open)
     : slices_(std::move(slices)), row_(first_row), open_(std::move(open)) {}
 
+std::int64_t SliceSequence::row_estimate() const {
+  std::int64_t rows = 0;
+  for (const FileSlice& slice : slices_) rows += std::max<std::int64_t>(0, slice.count);
+  return rows;
+}
+
 bool SliceSequence::next(RatingChunk& chunk) {
   for (;;) {
     if (!current_) {

@@ -28,6 +28,7 @@ class SliceSequence : public RatingStream {
   SliceSequence(std::vector<FileSlice> slices, std::int64_t first_row, Open open);
   bool next(RatingChunk& chunk) override;
   const ReadReport& report() const override { return report_; }
+  std::int64_t row_estimate() const override;
 
  private:
   std::vector<FileSlice> slices_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/rating_stream.h"
+#include "data/value_range.h"
 
 namespace gradmill {
 
@@ -17,10 +18,6 @@ struct ValidationOptions {
   bool duplicates = true;  // count (user, item) pairs seen more than once
   std::int64_t memory_bytes = std::int64_t{256}
                               << 20;  // for counting duplicates; beyond it, disk is used
-};
-
-struct ValueRange {
-  double min = 0, max = 0, mean = 0;
 };
 
 /// Counts are exact. `problems` are messages that make the data invalid: bad records, digests that

@@ -1,0 +1,51 @@
+// A converted data set: a folder of shards and dataset.json, which says what is in them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/convert.h"
+#include "data/files.h"
+#include "data/value_range.h"
+#include "data/vocabulary.h"
+
+namespace gradmill {
+
+struct Dataset {
+  static constexpr int kVersion = 1;
+  static constexpr const char* kFileName = "dataset.json";
+
+  struct Shard {
+    FileRecord file;
+    std::int64_t rows = 0;
+  };
+  ShardFormat format = ShardFormat::hdf5;
+  std::int64_t rows = 0;
+  IdColumn::Kind user_ids = IdColumn::Kind::i64, item_ids = IdColumn::Kind::i64;
+  bool has_values = false, has_weights = false, has_timestamps = false;
+  std::int64_t users = 0, items = 0;
+  ValueRange value, weight;
+  std::int64_t first_timestamp = 0, last_timestamp = 0;
+  FileRecord user_vocabulary, item_vocabulary;
+  std::vector<Shard> shards;
+
+  std::int64_t bytes() const;  // of all shards
+};
+
+/// The text of dataset.json. Its last field is a digest of all others.
+std::string dataset_to_json(const Dataset& dataset);
+/// Errors: ErrorKind::data naming `path` and the field, also if the digest does not match.
+Dataset dataset_from_json(std::string_view text, const std::string& path);
+
+/// Errors: ErrorKind::input_missing or as above.
+Dataset read_dataset(const std::string& folder);
+/// Checked against its digest.
+Vocabulary read_vocabulary(const Folder& folder, const FileRecord& record);
+
+/// "shard 3 of 8, part-00002-of-00008.h5": opened, its size checked, and its digest if `verify`.
+/// Errors: ErrorKind::input_missing or ErrorKind::data naming the shard and what is wrong with it.
+InputFile open_shard(const Folder& folder, const Dataset& dataset, std::size_t shard, bool verify);
+
+}  // namespace gradmill
