@@ -24,13 +24,14 @@ struct SolveRows {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(shared.area, shape, g);
       float4* stored = slots + g * work.slot_vectors();
-      slot.b[j] = j < shape.k ? work.right_side(stored, 0)[j] : 0;
-      slot.border[j] = work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
+      const bool used = j < shape.k && shared.entries[g] >= 0;
+      slot.b[j] = used ? work.right_side(stored, 0)[j] : 0;
+      slot.border[j] = used && work.biased ? work.right_side(stored, 1)[j] : 0;
     }
     if (threadIdx.x < count) {
       float4* stored = slots + threadIdx.x * work.slot_vectors();
       float* last = solve_slot(shared.area, shape, threadIdx.x).last;
-      if (work.biased) {
+      if (work.biased && shared.entries[threadIdx.x] >= 0) {
         last[0] =
             work.right_side(stored, 1)[shape.k] + ridge(work.model, shared.entries[threadIdx.x]);
         last[1] = work.right_side(stored, 0)[shape.k];

@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "kernels/ials_cg/ials_cg.h"
+#include "tests/support/als_reference.h"
+#include "tests/support/device_run.h"
+#include "tests/support/devices.h"
+#include "tests/support/random_ratings.h"
+
+namespace gradmill {
+namespace {
+using testing::random_values;
+
+struct Problem {
+  std::int64_t rows, cols, k;
+  std::vector<std::int64_t> lengths;
+  bool weighted = false;
+  std::int64_t padding = 0;
+};
+
+void check(const Context& gpu, const Problem& p) {
+  const auto ratings = testing::random_ratings(p.rows, p.cols, p.lengths, 1);
+  const auto nnz = static_cast<std::int64_t>(ratings.indices.size());
+  const std::int64_t stride = p.k + p.padding;
+  const auto factors = random_values(p.cols * stride, 2, 0.3f);
+  auto weights = random_values(nnz, 4);
+  for (float& w : weights) w = std::abs(w) + 0.1f;
+  const auto gram = testing::reference_gram({factors.data(), p.cols, p.k, stride, {}}, 0.1);
+  const std::vector<float> base(gram.begin(), gram.end());
+  auto solutions = random_values(p.rows * stride, 6, 0.1f);
+  const IalsCgArgs args{
+      .ratings = ratings.view(),
+      .weights = {p.weighted ? weights.data() : nullptr, p.weighted ? nnz : 0, {}},
+      .factors = {factors.data(), p.cols, p.k, stride, {}},
+      .base = {base.data(), p.k, p.k, p.k, {}},
+      .model = {.implicit = true,
+                .alpha = 2,
+                .unobserved_weight = 0.1f,
+                .regularization = 0.5f,
+                .ridge_exponent = 0},
+      .steps = 3,
+      .solutions = {solutions.data(), p.rows, p.k, stride, {}}};
+  testing::expect_device_matches(gpu, fmt::format("ials_cg {} x {}, k {}", p.rows, p.cols, p.k),
+                                 args, {2e-3, 2e-4}, ials_cg, [&](const IalsCgArgs& a) {
+                                   for (std::int64_t u = 0; u < p.rows; ++u) {
+                                     const auto x = testing::reference_ials_cg_row(a, u);
+                                     for (std::int64_t c = 0; c < p.k; ++c)
+                                       a.solutions(u, c) = static_cast<float>(x[c]);
+                                   }
+                                 });
+}
+
+const std::vector<std::int64_t> kSkewed{0, 1, 2, 3, 5, 90, 8, 13, 33, 40, 7, 1, 1, 2, 32, 31, 0, 9};
+
+TEST(IalsCgCuda, EveryNumberOfFactors) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  for (const std::int64_t k : {1, 7, 16, 31, 32, 33, 64, 100, 128, 255, 256})
+    check(*gpus[0], {.rows = 18, .cols = 150, .k = k, .lengths = kSkewed});
+}
+
+TEST(IalsCgCuda, RowsWeightsAndPadding) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  for (const std::int64_t rows : {0, 1, 31, 32, 33, 257})
+    check(*gpus[0],
+          {.rows = rows, .cols = 120, .k = 12, .lengths = kSkewed, .weighted = true, .padding = 4});
+  check(*gpus[0], {.rows = 10'000, .cols = 60, .k = 4, .lengths = {3, 0, 9, 1, 20}});
+}
+
+TEST(IalsCgCuda, RowsThatDoNotFitIntoSharedMemory) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  check(*gpus[0], {.rows = 5, .cols = 6000, .k = 16, .lengths = {5500, 2, 2500, 400, 1}});
+  check(*gpus[0], {.rows = 3, .cols = 600, .k = 256, .lengths = {500, 2, 100}});
+}
+
+}  // namespace
+}  // namespace gradmill
