@@ -16,16 +16,19 @@ TextBlocks::TextBlocks(std::string path, const TextLayout& layout, std::int64_t 
       source_(open_byte_source(path_)),
       position_(layout.data_begin),
       end_(begin) {
+  // No more room than the file can fill; one byte more shows that it ends.
+  const FileSize size = file_size(path_);
+  const std::int64_t most = size.is_gzip ? TextBlocks::kToTheEnd : size.bytes + 1;
   source_->skip(position_);
   if (begin > position_) {
     if (!layout.dialect.quotes) {  // any newline ends a record: begin behind the next one
       source_->skip(begin - 1 - position_);
       position_ = begin - 1;
     }
-    block_bytes_ = kSearchBytes;
+    block_bytes_ = std::min(kSearchBytes, most);
     for (TextBlock passed; next(passed);) continue;
   }
-  block_bytes_ = block_bytes;
+  block_bytes_ = std::min(block_bytes, most);
   end_ = end;
 }
 

@@ -62,22 +62,31 @@ bool is_number(std::string_view text) {
 /// The first records of the file, as text that ends at a record's end.
 struct Sample {
   std::string text;
+  bool is_whole = false;  // the text is the whole file
   std::size_t begin = 0;  // behind the byte-order mark
   std::vector<Names> records;
   std::vector<std::size_t> ends;
 };
 
-std::string read_head(const std::string& path, std::size_t& begin) {
-  std::string text(kMaxLineBytes + 2, '\0');
-  text.resize(open_byte_source(path)->read(text.data(), text.size()));
-  begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+void read_head(const std::string& path, Sample& sample) {
+  // Quoted newlines are no ends of records, so with quotes the longest record must fit.
+  const auto source = open_byte_source(path);
+  std::string& text = sample.text;
+  for (std::size_t want = 1 << 14; !sample.is_whole && text.size() <= kMaxLineBytes; want *= 2) {
+    const std::size_t had = text.size();
+    text.resize(want);
+    text.resize(had + source->read(text.data() + had, want - had));
+    sample.is_whole = text.size() < want;
+    const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+    if (lines > kSampleRecords && text.find('"') == std::string::npos) break;
+  }
+  sample.begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
   expect(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), ErrorKind::data,
          "{}:1: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)", path);
   const std::size_t cr = text.find('\r');
   expect(cr == std::string::npos || text.find('\n') != std::string::npos || cr + 1 == text.size(),
          ErrorKind::data, "{}:1: lines end with CR only; convert them to LF (tr '\\r' '\\n')",
          path);
-  return text;
 }
 
 void take_sample(Sample& sample, const CsvDialect& dialect, std::size_t count) {
@@ -88,7 +97,7 @@ void take_sample(Sample& sample, const CsvDialect& dialect, std::size_t count) {
   std::size_t pos = sample.begin;
   while (sample.records.size() < count && tokenizer.next(sample.text, pos, fields)) {
     // A record that the head of the file cuts off would mislead.
-    if (pos == sample.text.size() && pos > kMaxLineBytes && !sample.records.empty()) break;
+    if (pos == sample.text.size() && !sample.is_whole && !sample.records.empty()) break;
     if (fields.size() == 1 && !fields[0].quoted && trimmed(fields[0].text).empty()) continue;
     auto& record = sample.records.emplace_back();
     for (const CsvField& field : fields) record.emplace_back(field.text);
@@ -252,7 +261,7 @@ TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& 
   TextLayout layout;
   layout.lists = options.layout == RatingReadOptions::Layout::lists;
   Sample sample;
-  sample.text = read_head(path, sample.begin);
+  read_head(path, sample);
   layout.data_begin = static_cast<std::int64_t>(sample.begin);
   layout.dialect = {options.delimiter, options.quotes && !layout.lists};
   if (options.delimiter.empty())
