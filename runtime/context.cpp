@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <chrono>
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -189,6 +190,16 @@ void Context::copy_device([[maybe_unused]] void* to, [[maybe_unused]] const void
       synchronize();
     impl_->cuda->copy(to, from, bytes);
   }
+}
+
+void Context::copy_rows(float* to, std::int64_t to_stride, const float* from,
+                        std::int64_t from_stride, std::int64_t cols, std::int64_t rows) const {
+  if (rows == 0 || cols == 0) return;
+  if constexpr (kHasCuda) {
+    if (is_cuda()) return impl_->cuda->copy_rows(to, to_stride, from, from_stride, cols, rows);
+  }
+  for (std::int64_t r = 0; r < rows; ++r)
+    std::copy_n(from + r * from_stride, cols, to + r * to_stride);
 }
 
 void Context::zero(void* to, std::size_t bytes) const {

@@ -78,6 +78,9 @@ class Context {
   void zero(void* to, std::size_t bytes) const;
   /// Enqueues a copy of which at least one side is CUDA memory; use copy() of buffer.h.
   void copy_device(void* to, const void* from, std::size_t bytes) const;
+  /// Copies cols values of each of `rows` rows between arrays of this device with different strides.
+  void copy_rows(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
+                 std::int64_t cols, std::int64_t rows) const;
 
  private:
   struct Impl;

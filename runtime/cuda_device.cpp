@@ -137,6 +137,15 @@ void CudaDevice::copy(void* to, const void* from, std::size_t bytes) const {
   cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream()), "copy memory");
 }
 
+void CudaDevice::copy_rows(float* to, std::int64_t to_stride, const float* from,
+                           std::int64_t from_stride, std::int64_t cols, std::int64_t rows) const {
+  make_current();
+  auto bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  cuda_check(cudaMemcpy2DAsync(to, bytes(to_stride), from, bytes(from_stride), bytes(cols),
+                               static_cast<std::size_t>(rows), cudaMemcpyDeviceToDevice, stream()),
+             "copy rows");
+}
+
 void CudaDevice::zero(void* to, std::size_t bytes) const {
   make_current();
   cuda_check(cudaMemsetAsync(to, 0, bytes, stream()), "clear memory");

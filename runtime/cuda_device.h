@@ -31,6 +31,8 @@ class CudaDevice {
   void* allocate(std::size_t bytes) const;
   void deallocate(void* pointer) const noexcept;
   void copy(void* to, const void* from, std::size_t bytes) const;
+  void copy_rows(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
+                 std::int64_t cols, std::int64_t rows) const;
   void zero(void* to, std::size_t bytes) const;
 
   static bool is_pageable(const void* pointer);  // host memory that CUDA does not know

@@ -1,0 +1,190 @@
+#include "models/mf/ratings.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "runtime/expect.h"
+#include "runtime/thread_pool.h"
+
+namespace gradmill {
+namespace {
+template <class T>
+VectorView<T> host_view(std::vector<T>& values) {
+  return {values.data(), static_cast<std::int64_t>(values.size()), Device{}};
+}
+
+int owner(std::int32_t key, const RowBoundaries& boundaries) {
+  if (key < 0) return 0;
+  return static_cast<int>(std::upper_bound(boundaries.begin(), boundaries.end(), key) -
+                          boundaries.begin()) -
+         1;
+}
+
+/// Orders an array by destination rank and sends each its part.
+template <class T>
+std::vector<T> exchange_array(const Context& host, Communicator& comm, const std::vector<T>& mine,
+                              std::span<const std::int32_t> order,
+                              std::span<const std::int64_t> send_counts,
+                              std::span<const std::int64_t> receive_counts) {
+  std::vector<T> send(mine.size());
+  for (std::size_t e = 0; e < order.size(); ++e) send[e] = mine[static_cast<std::size_t>(order[e])];
+  std::vector<T> received(static_cast<std::size_t>(
+      std::accumulate(receive_counts.begin(), receive_counts.end(), std::int64_t{0})));
+  comm.all_to_all(host, VectorView<const T>(host_view(send)), send_counts, host_view(received),
+                  receive_counts);
+  return received;
+}
+}  // namespace
+
+RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks) {
+  const std::int64_t total =
+      std::accumulate(counts.begin(), counts.end(), static_cast<std::int64_t>(counts.size()));
+  RowBoundaries boundaries{0};
+  std::int64_t sum = 0;
+  for (std::size_t row = 0; row < counts.size(); ++row) {
+    // A row starts a new share where at least half of it lies beyond the share's goal.
+    const std::int64_t cost = counts[row] + 1;
+    while (static_cast<int>(boundaries.size()) < ranks &&
+           2 * ranks * sum + ranks * cost >
+               2 * total * static_cast<std::int64_t>(boundaries.size()))
+      boundaries.push_back(static_cast<std::int64_t>(row));
+    sum += cost;
+  }
+  boundaries.resize(static_cast<std::size_t>(ranks) + 1, static_cast<std::int64_t>(counts.size()));
+  return boundaries;
+}
+
+std::vector<std::int64_t> global_counts(const Context& host, Communicator& comm,
+                                        std::span<const std::int32_t> rows_of, std::int64_t rows) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(rows));
+  for (const std::int32_t row : rows_of) ++counts[static_cast<std::size_t>(row)];
+  comm.all_reduce_sum(host, host_view(counts));
+  return counts;
+}
+
+Ratings exchange_ratings(const Context& host, Communicator& comm, Ratings mine,
+                         std::span<const std::int32_t> keys, const RowBoundaries& boundaries) {
+  const auto world = static_cast<std::size_t>(comm.world_size());
+  if (world == 1) return mine;
+  std::vector<std::int64_t> send_counts(world), receive_counts(world), ones(world, 1);
+  std::vector<std::int32_t> destination(keys.size()), order(keys.size());
+  for (std::size_t e = 0; e < keys.size(); ++e) {
+    destination[e] = owner(keys[e], boundaries);
+    ++send_counts[static_cast<std::size_t>(destination[e])];
+  }
+  std::vector<std::int64_t> place(world);
+  std::exclusive_scan(send_counts.begin(), send_counts.end(), place.begin(), std::int64_t{0});
+  for (std::size_t e = 0; e < keys.size(); ++e)
+    order[static_cast<std::size_t>(place[static_cast<std::size_t>(destination[e])]++)] =
+        static_cast<std::int32_t>(e);
+  comm.all_to_all(host, VectorView<const std::int64_t>(host_view(send_counts)), ones,
+                  host_view(receive_counts), ones);
+  // One rank may have no ratings, and so no weights, while others have: all agree before they send.
+  std::int64_t weighted = !mine.weights.empty();
+  comm.all_reduce_sum(host, VectorView<std::int64_t>{&weighted, 1, {}});
+  Ratings result;
+  result.users = exchange_array(host, comm, mine.users, order, send_counts, receive_counts);
+  result.items = exchange_array(host, comm, mine.items, order, send_counts, receive_counts);
+  result.values = exchange_array(host, comm, mine.values, order, send_counts, receive_counts);
+  if (weighted)
+    result.weights = exchange_array(host, comm, mine.weights, order, send_counts, receive_counts);
+  return result;
+}
+
+CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::int64_t rows,
+                             std::int64_t cols, std::span<const std::int32_t> rows_of,
+                             std::span<const std::int32_t> cols_of, std::span<const float> values,
+                             std::span<const float> weights) {
+  CsrRatings csr;
+  csr.rows_ = rows;
+  csr.cols_ = cols;
+  const auto entries = static_cast<std::int64_t>(rows_of.size());
+  csr.offsets_ = Buffer<std::int64_t>(host, rows + 1);
+  csr.indices_ = Buffer<std::int32_t>(host, entries);
+  csr.values_ = Buffer<float>(host, entries);
+  if (!weights.empty()) csr.weights_ = Buffer<float>(host, entries);
+  auto offsets = csr.offsets_.view();
+  csr.offsets_.zero();
+  for (const std::int32_t row : rows_of) {
+    require(row >= first_row && row - first_row < rows, "csr: row {} is outside of [{}, {})", row,
+            first_row, first_row + rows);
+    ++offsets[row - first_row + 1];
+  }
+  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  auto indices = csr.indices_.view();
+  auto out_values = csr.values_.view();
+  auto out_weights = csr.weights_.view();
+  for (std::int64_t e = 0; e < entries; ++e) {
+    const auto at = static_cast<std::size_t>(e);
+    const std::int64_t place =
+        offsets[rows_of[at] - first_row]++;  // offsets[r] becomes the end of row r
+    indices[place] = cols_of[at];
+    out_values[place] = values[at];
+    if (!weights.empty()) out_weights[place] = weights[at];
+  }
+  std::copy_backward(offsets.begin(), offsets.end() - 1, offsets.end());
+  offsets[0] = 0;
+
+  struct Entry {
+    std::int32_t index;
+    float value, weight;
+  };
+  host.threads().parallel_for(rows, 256, [&](std::int64_t first, std::int64_t last, int) {
+    std::vector<Entry> row;
+    for (std::int64_t r = first; r < last; ++r) {
+      const std::int64_t begin = offsets[r], end = offsets[r + 1];
+      if (std::is_sorted(indices.data + begin, indices.data + end)) continue;
+      row.clear();
+      for (std::int64_t e = begin; e < end; ++e)
+        row.push_back({indices[e], out_values[e], weights.empty() ? 1.0f : out_weights[e]});
+      std::stable_sort(row.begin(), row.end(),
+                       [](const Entry& a, const Entry& b) { return a.index < b.index; });
+      for (std::int64_t e = begin; e < end; ++e) {
+        const Entry& entry = row[static_cast<std::size_t>(e - begin)];
+        indices[e] = entry.index;
+        out_values[e] = entry.value;
+        if (!weights.empty()) out_weights[e] = entry.weight;
+      }
+    }
+  });
+  return csr;
+}
+
+CsrRatings CsrRatings::to(const Context& ctx) && {
+  if (!ctx.is_cuda()) return std::move(*this);
+  CsrRatings moved;
+  moved.rows_ = rows_;
+  moved.cols_ = cols_;
+  auto upload = [&]<class T>(Buffer<T>& to, const Buffer<T>& from) {
+    to = Buffer<T>::from_host(ctx, {from.view().data, static_cast<std::size_t>(from.size())});
+  };
+  upload(moved.offsets_, offsets_);
+  upload(moved.indices_, indices_);
+  upload(moved.values_, values_);
+  upload(moved.weights_, weights_);
+  ctx.synchronize();  // the host arrays go away now
+  return moved;
+}
+
+CsrView<const float> CsrRatings::view() const {
+  return {rows_,
+          cols_,
+          indices_.size(),
+          offsets_.view().data,
+          indices_.view().data,
+          values_.view().data,
+          offsets_.view().device};
+}
+
+std::int64_t CsrRatings::bytes() const {
+  return offsets_.size() * 8 + indices_.size() * 8 + weights_.size() * 4;
+}
+
+CsrView<const float> csr_rows(CsrView<const float> csr, std::int64_t first, std::int64_t count) {
+  csr.offsets += first;
+  csr.rows = count;
+  return csr;  // nnz stays that of the whole: an upper bound
+}
+
+}  // namespace gradmill

@@ -1,0 +1,65 @@
+// Ratings as the solvers hold them: triples that travel between ranks, and sparse rows on a device.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "runtime/buffer.h"
+
+namespace gradmill {
+
+/// One entry a rating; weights may be empty (all 1). Rows are global rows of the factor tables.
+struct Ratings {
+  std::vector<std::int32_t> users, items;
+  std::vector<float> values, weights;
+  std::int64_t size() const { return static_cast<std::int64_t>(users.size()); }
+};
+
+/// Contiguous shares of rows: rank r owns [boundaries[r], boundaries[r + 1]).
+using RowBoundaries = std::vector<std::int64_t>;
+
+/// Boundaries that give every rank about the same sum of counts (ratings), each row 1 extra for its
+/// own cost; the same on every rank. counts [rows].
+RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks);
+
+/// How many ratings each row has over all ranks. rows_of: users or items of this rank's ratings.
+std::vector<std::int64_t> global_counts(const Context& host, Communicator& comm,
+                                        std::span<const std::int32_t> rows_of, std::int64_t rows);
+
+/// Collective. Gives every rank the ratings whose key (one a rating: users or items) lies in its share,
+/// in the order rank 0's, rank 1's, ...; key -1 goes to rank 0.
+Ratings exchange_ratings(const Context& host, Communicator& comm, Ratings mine,
+                         std::span<const std::int32_t> keys, const RowBoundaries& boundaries);
+
+/// Sparse rows that own their memory.
+class CsrRatings {
+ public:
+  CsrRatings() = default;
+  /// Row r gets the ratings with rows_of[e] == first_row + r, columns ascending (equal columns in the
+  /// order given). host: a CPU context whose memory holds the result.
+  static CsrRatings build(const Context& host, std::int64_t first_row, std::int64_t rows,
+                          std::int64_t cols, std::span<const std::int32_t> rows_of,
+                          std::span<const std::int32_t> cols_of, std::span<const float> values,
+                          std::span<const float> weights);
+  /// The same in the memory of ctx's device.
+  CsrRatings to(const Context& ctx) &&;
+
+  CsrView<const float> view() const;
+  VectorView<const float> weights() const { return weights_.view(); }
+  std::int64_t rows() const { return rows_; }
+  std::int64_t nnz() const { return indices_.size(); }
+  std::int64_t bytes() const;
+
+ private:
+  std::int64_t rows_ = 0, cols_ = 0;
+  Buffer<std::int64_t> offsets_;
+  Buffer<std::int32_t> indices_;
+  Buffer<float> values_, weights_;
+};
+
+/// Rows [first, first + count) of a CSR view; entries keep their places in the arrays.
+CsrView<const float> csr_rows(CsrView<const float> csr, std::int64_t first, std::int64_t count);
+
+}  // namespace gradmill

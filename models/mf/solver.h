@@ -1,0 +1,63 @@
+// What the training loop needs of a factorization algorithm. Each is one object on each rank.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/mf/config.h"
+#include "models/mf/factors.h"
+#include "models/mf/ratings.h"
+
+namespace gradmill {
+
+struct MfSize {
+  std::int64_t users = 0, items = 0;  // rows of the whole tables
+};
+
+/// A tensor that a checkpoint must hold: rows [first_row, first_row + rows) of a global one.
+struct MfTensor {
+  std::string name;
+  std::int64_t global_rows = 0, first_row = 0;
+  MatrixView<float> values;  // on the solver's device
+};
+
+class MfSolver {
+ public:
+  virtual ~MfSolver() = default;
+  MfSolver() = default;
+  MfSolver(MfSolver&&) = delete;
+
+  /// One pass over all ratings. Collective.
+  virtual void run_epoch(std::int64_t epoch) = 0;
+
+  /// The training objective per rating after the last epoch (see each solver); collective.
+  virtual double loss() = 0;
+
+  /// Collective: afterwards factors() is complete on this rank.
+  virtual FactorsView factors() = 0;
+  /// Users [boundaries[r], boundaries[r + 1]) live on rank r.
+  virtual const RowBoundaries& user_boundaries() const = 0;
+  /// Row of the tables -> row as numbered by the caller; empty: the same.
+  virtual std::span<const std::int32_t> user_order() const = 0;
+  virtual std::span<const std::int32_t> item_order() const = 0;
+  /// This rank's users' training ratings, rows as in factors().users: what recommendations leave out.
+  virtual CsrView<const float> seen() = 0;
+
+  /// Everything that decides the next epoch. Every row is on exactly one rank. After the caller has
+  /// overwritten the values (resume, warm start), it calls restored().
+  virtual std::vector<MfTensor> state() = 0;
+  virtual void restored() = 0;
+
+  virtual std::string describe() const = 0;
+};
+
+/// Collective; takes this rank's ratings (any rows) and sends them where they are needed.
+/// ctx: the device to train on; host: a CPU context with this rank's threads.
+std::unique_ptr<MfSolver> make_mf_solver(const Context& ctx, const Context& host,
+                                         Communicator& comm, const MfConfig& config,
+                                         std::uint64_t seed, MfSize size, Ratings mine);
+
+}  // namespace gradmill
