@@ -1,1 +1,76 @@
-int main() { return 0; }
+// The gradmill command: parses, starts the world, runs a verb, turns errors into exit codes.
+#include <unistd.h>
+
+#include <array>
+#include <new>
+#include <string_view>
+
+#include "launch/verbs.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+struct Verb {
+  std::string_view name;
+  int (*run)(const Options&, World&, Log&);
+  bool distributed;
+};
+constexpr std::array<Verb, 10> kVerbs{{
+    {"train", train_verb, true},
+    {"evaluate", evaluate_verb, false},
+    {"predict", predict_verb, false},
+    {"recommend", recommend_verb, false},
+    {"export", export_verb, false},
+    {"convert", convert_verb, false},
+    {"inspect", inspect_verb, false},
+    {"validate", validate_verb, false},
+    {"doctor", doctor_verb, true},
+    {"version", version_verb, false},
+}};
+
+int run(const Options& options, World& world, Log& log) {
+  for (const Verb& verb : kVerbs) {
+    if (verb.name != options.verb) continue;
+    expect(verb.distributed || world.world_size() == 1, ErrorKind::usage,
+           "{} runs as one process with several threads; start it without mpirun", verb.name);
+    return verb.run(options, world, log);
+  }
+  fail(ErrorKind::internal, "verb {} has no function", options.verb);
+}
+
+/// Errors that every rank meets alike are told once.
+bool met_by_all(ErrorKind kind) {
+  return kind == ErrorKind::usage || kind == ErrorKind::input_missing || kind == ErrorKind::permission;
+}
+
+int report(const Error& error, World* world, Log& log) {
+  const bool silent = world && world->rank() > 0 && met_by_all(error.kind());
+  if (!silent) log.error(error.what());
+  const int code = exit_code(error.kind());
+  if (!world || world->world_size() == 1) return code;
+  if (silent) sleep(2);  // rank 0 tells it and ends everybody
+  world->abort(code);
+}
+
+int main_with(int argc, const char* const* argv) {
+  Log log;
+  std::unique_ptr<World> world;
+  try {
+    const auto [options, exit] = parse_command_line(argc, argv);
+    if (exit) return *exit;
+    log.set_terminal_level(options.quiet ? LogLevel::warning : options.verbose ? LogLevel::debug : LogLevel::info);
+    world = World::start(options.config.train.timeout_s);
+    log.set_rank(world->rank());
+    return run(options, *world, log);
+  } catch (const Error& error) {
+    return report(error, world.get(), log);
+  } catch (const std::bad_alloc&) {
+    return report(Error(ErrorKind::out_of_memory, "out of memory"), world.get(), log);
+  } catch (const std::exception& error) {
+    return report(Error(ErrorKind::internal, error.what()), world.get(), log);
+  }
+}
+}  // namespace
+}  // namespace gradmill
+
+int main(int argc, char** argv) { return gradmill::main_with(argc, argv); }

@@ -1,0 +1,273 @@
+#include "launch/options.h"
+
+#include <CLI/CLI.hpp>  // the one file that includes it
+#include <fmt/format.h>
+
+#include "launch/nearest.h"
+#include "launch/version.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+struct Assignment {
+  std::string key, value, where;
+};
+
+/// An option that is another name of a configuration key.
+struct KeyFlag {
+  const char* flags;
+  const char* key;
+};
+
+constexpr KeyFlag kDataFlags[] = {
+    {"--user-column", "data.user"},
+    {"--item-column", "data.item"},
+    {"--rating-column", "data.rating"},
+    {"--weight-column", "data.weight"},
+    {"--timestamp-column", "data.timestamp"},
+    {"--delimiter", "data.delimiter"},
+    {"--header", "data.header"},
+    {"--layout", "data.layout"},
+    {"--bad-records", "data.bad_records"},
+    {"--threads", "train.threads"},
+};
+constexpr KeyFlag kTrainFlags[] = {
+    {"-d,--data", "data.train"},
+    {"--valid", "data.valid"},
+    {"--holdout", "data.holdout"},
+    {"--split", "data.split"},
+    {"-a,--algorithm", "model.algorithm"},
+    {"-k,--num-factors", "model.num_factors"},
+    {"--solver", "model.solver"},
+    {"--regularization,--l2", "model.regularization"},
+    {"--alpha", "model.alpha"},
+    {"--unobserved-weight", "model.unobserved_weight"},
+    {"-l,--learning-rate", "model.learning_rate"},
+    {"--epochs", "train.epochs"},
+    {"--patience", "train.patience"},
+    {"--metric", "train.metric"},
+    {"--cut-off", "train.cut_off"},
+    {"--device", "train.device"},
+    {"--seed", "run.seed"},
+    {"--name", "run.name"},
+    {"--dir", "run.dir"},
+    {"--resume", "run.resume"},
+    {"-i,--init", "run.init"},
+};
+
+class Parser {
+ public:
+  Parser();
+  ParsedCommandLine parse(int argc, const char* const* argv);
+
+ private:
+  CLI::App* verb(const std::string& name, const std::string& help, const std::string& examples);
+  void key_flags(CLI::App* app, std::span<const KeyFlag> flags);
+  void model_target(CLI::App* app);
+  void add_train();
+  void add_model_verbs();
+  void add_data_verbs();
+  [[noreturn]] void explain(const CLI::ParseError& error, const std::vector<std::string>& words) const;
+
+  CLI::App app_{"gradmill trains recommenders on CPUs and GPUs.", "gradmill"};
+  Options options_;
+  std::vector<Assignment> set_;
+  Config help_config_;
+};
+
+Parser::Parser() {
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", version_line());
+  app_.get_formatter()->column_width(34);
+  app_.footer(
+      "Exit codes: 0 done, 64 usage, 65 bad data, 66 input missing, 71 out of memory, 73 cannot write,\n"
+      "76 peer lost, 77 directory in use, 78 checkpoint, 79 not finite, 80 device fault (docs/exit-codes.md).\n"
+      "Examples:\n"
+      "  gradmill train mf --data ratings.csv\n"
+      "  mpirun -n 4 gradmill train config.toml --set model.num_factors=128\n"
+      "  gradmill recommend runs/mf-0001 --user 42 --count 10\n"
+      "gradmill VERB --help tells more.");
+  add_train();
+  add_model_verbs();
+  add_data_verbs();
+}
+
+CLI::App* Parser::verb(const std::string& name, const std::string& help, const std::string& examples) {
+  CLI::App* app = app_.add_subcommand(name, help);
+  app->footer("Examples:\n" + examples);
+  app->add_flag("-q,--quiet", options_.quiet, "warnings and errors only");
+  app->add_flag("-v,--verbose", options_.verbose, "more of what is going on");
+  return app;
+}
+
+void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
+  const auto keys = config_keys(help_config_);
+  for (const KeyFlag& flag : flags) {
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const ConfigKey& k) { return k.name == flag.key; });
+    const std::string where(flag.flags);
+    app->add_option_function<std::string>(
+           flag.flags, [this, flag, where](const std::string& value) { set_.push_back({flag.key, value, where}); },
+           fmt::format("{} ({})", key->help, flag.key))
+        ->type_name("");
+  }
+}
+
+void Parser::add_train() {
+  std::string keys = "Keys of --set and of the configuration file:\n";
+  for (const ConfigKey& key : config_keys(help_config_)) keys += fmt::format("  {:<28} {}\n", key.name, key.help);
+  CLI::App* app = verb("train", "train a model",
+                       "  gradmill train mf --data ratings.csv\n"
+                       "  gradmill train mf --data u1.base --valid u1.test --algorithm sgd --epochs 30\n"
+                       "  gradmill train mf --data plays.csv --algorithm ials --num-factors 64 --device cuda\n"
+                       "  gradmill train run.toml --set model.regularization=0.05 --resume auto\n"
+                       "  mpirun -n 8 gradmill train run.toml\n\n" + keys);
+  app->add_option("what", options_.target, "mf, or a configuration file (TOML)")->required();
+  key_flags(app, kTrainFlags);
+  key_flags(app, kDataFlags);
+  app->add_flag_callback("--implicit", [this] { set_.push_back({"model.algorithm", "ials", "--implicit"}); },
+                         "implicit feedback: the same as --algorithm ials");
+  app->add_option_function<std::vector<std::string>>(
+      "--set",
+      [this](const std::vector<std::string>& pairs) {
+        for (const std::string& pair : pairs) {
+          const auto equals = pair.find('=');
+          expect(equals != pair.npos, ErrorKind::usage, "--set {}: expected key=value", pair);
+          set_.push_back({pair.substr(0, equals), pair.substr(equals + 1), "--set"});
+        }
+      },
+      "KEY=VALUE: any key of the configuration; may be repeated");
+  app->add_option("--trace", options_.trace, "write a Chrome trace of the run's phases (one a rank)");
+}
+
+void Parser::model_target(CLI::App* app) {
+  app->add_option("model", options_.target, "a run's folder, its model/, or a checkpoint")->required();
+}
+
+void Parser::add_model_verbs() {
+  static constexpr KeyFlag kData[] = {{"-d,--data", "data.train"}};
+  static constexpr KeyFlag kDevice[] = {{"--device", "train.device"}};
+  CLI::App* evaluate = verb("evaluate", "measure a model on held-out ratings",
+                            "  gradmill evaluate runs/mf-0001 --data test.csv --cut-off 20");
+  model_target(evaluate);
+  static constexpr KeyFlag kCutOff[] = {{"--cut-off", "train.cut_off"}};
+  key_flags(evaluate, kData);
+  key_flags(evaluate, kCutOff);
+  key_flags(evaluate, kDataFlags);
+  key_flags(evaluate, kDevice);
+  evaluate->add_flag("--json", options_.json, "one JSON object on standard output");
+
+  CLI::App* predict = verb("predict", "predict ratings of (user, item) pairs",
+                           "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv");
+  model_target(predict);
+  key_flags(predict, kData);
+  key_flags(predict, kDataFlags);
+  key_flags(predict, kDevice);
+  predict->add_option("-o,--output", options_.output, "a .csv, .jsonl or .h5 file; default: CSV on standard output");
+  predict->add_option("--format", options_.format, "csv, jsonl or hdf5; default: by the output's name");
+
+  CLI::App* recommend = verb("recommend", "the best items for users",
+                             "  gradmill recommend runs/mf-0001 --user 42\n"
+                             "  gradmill recommend runs/mf-0001 --count 100 --output all.csv\n"
+                             "  gradmill recommend runs/mf-0001 --fold-in new-users.csv");
+  model_target(recommend);
+  recommend->add_option("-u,--user", options_.users, "id of a user; may be repeated; default: all users");
+  recommend->add_option("--users-file", options_.users_file, "a file with one user id a line");
+  recommend->add_option("--fold-in", options_.fold_in, "ratings of users that are new to the model");
+  recommend->add_option("-n,--count,--k", options_.count, "items for each user (10)")->check(CLI::Range(1, 1024));
+  recommend->add_option("--exclude", options_.exclude, "ratings whose items are left out as well");
+  recommend->add_flag("--with-seen", options_.with_seen, "also items that the user has rated");
+  recommend->add_option("-o,--output", options_.output, "a .csv or .jsonl file; default: the terminal");
+  recommend->add_option("--format", options_.format, "table, csv or jsonl; default: by the output's name");
+  key_flags(recommend, kDataFlags);
+  key_flags(recommend, kDevice);
+
+  CLI::App* export_verb = verb("export", "write a model's factors for other programs",
+                               "  gradmill export runs/mf-0001 --output factors.safetensors\n"
+                               "  gradmill export runs/mf-0001 --output factors.npz");
+  model_target(export_verb);
+  export_verb->add_option("-o,--output", options_.output, "a .safetensors or .npz file")->required();
+  export_verb->add_option("--format", options_.format, "safetensors or npz; default: by the output's name");
+}
+
+void Parser::add_data_verbs() {
+  CLI::App* convert = verb("convert", "turn ratings into a sharded data set",
+                           "  gradmill convert ratings.csv ratings/ --to hdf5 --shards 8\n"
+                           "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4");
+  convert->add_option("source", options_.target, "a file, folder or glob pattern")->required();
+  convert->add_option("folder", options_.output, "the data set's folder")->required();
+  convert->add_option("--to", options_.to, "hdf5 or tfrecord")->check(CLI::IsMember({"hdf5", "tfrecord"}));
+  convert->add_option("--shards", options_.shards, "number of shards")->check(CLI::Range(1, 100000));
+  convert->add_option("--deflate", options_.deflate, "compression, 0 (none) to 9")->check(CLI::Range(0, 9));
+  convert->add_flag("--force", options_.force, "replace a data set that is there");
+  key_flags(convert, kDataFlags);
+
+  CLI::App* inspect = verb("inspect", "what is in a data set, shard, checkpoint or model",
+                           "  gradmill inspect ratings/\n  gradmill inspect runs/mf-0001/model --json");
+  inspect->add_option("path", options_.target, "a file or folder")->required();
+  inspect->add_flag("--json", options_.json, "as JSON");
+
+  CLI::App* validate = verb("validate", "check a data set from end to end",
+                            "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json");
+  validate->add_option("path", options_.target, "a file, folder or glob pattern")->required();
+  validate->add_flag("--json", options_.json, "as JSON");
+  validate->add_option("--min", options_.min_value, "smallest allowed rating");
+  validate->add_option("--max", options_.max_value, "largest allowed rating");
+  key_flags(validate, kDataFlags);
+
+  CLI::App* doctor = verb("doctor", "check this machine: devices, libraries, limits", "  gradmill doctor");
+  doctor->add_flag("--json", options_.json, "as JSON");
+  verb("version", "version, build and libraries", "  gradmill version");
+}
+
+void Parser::explain(const CLI::ParseError& error, const std::vector<std::string>& words) const {
+  const CLI::App* app = &app_;
+  std::vector<std::string> candidates;
+  if (const auto chosen = app_.get_subcommands(); !chosen.empty()) app = chosen.front();
+  for (const CLI::Option* option : app->get_options())
+    for (const std::string& name : option->get_lnames()) candidates.push_back("--" + name);
+  if (app == &app_) {
+    for (const CLI::App* sub : app_.get_subcommands(nullptr)) candidates.push_back(sub->get_name());
+    for (const std::string& word : words) {
+      if (word.starts_with("-")) continue;
+      fail(ErrorKind::usage, "unknown verb \"{}\"{}; see gradmill --help", word, did_you_mean(word, candidates));
+    }
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
+    for (const std::string& word : words) {
+      const std::string flag = word.substr(0, word.find('='));
+      if (!flag.starts_with("-") || std::find(candidates.begin(), candidates.end(), flag) != candidates.end()) continue;
+      fail(ErrorKind::usage, "unknown option {}{}; see gradmill {} --help", flag, did_you_mean(flag, candidates),
+           app->get_name());
+    }
+  }
+  fail(ErrorKind::usage, "{}; see gradmill {} --help", error.what(), app == &app_ ? "" : app->get_name());
+}
+
+ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::Success& done) {  // --help, --version
+    return {options_, app_.exit(done)};
+  } catch (const CLI::ParseError& error) {
+    explain(error, words);
+  }
+  options_.verb = app_.get_subcommands().front()->get_name();
+  if (options_.verb == "train" && options_.target != "mf") {
+    expect(options_.target.ends_with(".toml"), ErrorKind::usage,
+           "train {}: expected mf, or a configuration file whose name ends with .toml", options_.target);
+    load_config_file(options_.config, options_.target);
+  }
+  load_config_environment(options_.config);
+  for (const Assignment& a : set_) set_config(options_.config, a.key, a.value, a.where);
+  if (options_.verb == "train") validate(options_.config);
+  return {options_, std::nullopt};
+}
+}  // namespace
+
+ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
+  Parser parser;
+  return parser.parse(argc, argv);
+}
+
+}  // namespace gradmill

@@ -1,0 +1,48 @@
+// What the command line said.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/config.h"
+
+namespace gradmill {
+
+struct Options {
+  std::string verb;
+  std::string target;  // train: "mf" or a configuration file; else a run, model, checkpoint or source
+  std::string output;  // file or folder to write; empty: the terminal
+  Config config;       // defaults, file, environment and command line, in this order
+
+  // predict, recommend
+  std::vector<std::string> users;  // recommend: ids; empty and no users_file: all users
+  std::string users_file;          // one id a line
+  std::string fold_in;             // ratings of users that the model has not seen
+  std::string exclude;             // further ratings whose items are left out
+  bool with_seen = false;          // recommend items that the user has rated as well
+  int count = 10;
+  std::string format;              // csv, jsonl, table, hdf5, safetensors, npz; empty: by the output's name
+
+  // convert, inspect, validate, doctor
+  std::string to = "hdf5";
+  int shards = 0;  // 0: one for each 2 million rows' worth of file, at least 1
+  int deflate = 0;
+  bool force = false;
+  bool json = false;
+  std::optional<double> min_value, max_value;
+
+  bool quiet = false;
+  bool verbose = false;
+  std::string trace;
+};
+
+/// Parses, loads the configuration file and the environment. Prints help and version itself: then the
+/// process should end with `exit`. Errors: ErrorKind::usage, with the nearest option or verb.
+struct ParsedCommandLine {
+  Options options;
+  std::optional<int> exit;
+};
+ParsedCommandLine parse_command_line(int argc, const char* const* argv);
+
+}  // namespace gradmill
