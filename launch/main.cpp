@@ -40,7 +40,8 @@ int run(const Options& options, World& world, Log& log) {
 
 /// Errors that every rank meets alike are told once.
 bool met_by_all(ErrorKind kind) {
-  return kind == ErrorKind::usage || kind == ErrorKind::input_missing || kind == ErrorKind::permission;
+  return kind == ErrorKind::usage || kind == ErrorKind::input_missing ||
+         kind == ErrorKind::permission;
 }
 
 int report(const Error& error, World* world, Log& log) {
@@ -58,7 +59,9 @@ int main_with(int argc, const char* const* argv) {
   try {
     const auto [options, exit] = parse_command_line(argc, argv);
     if (exit) return *exit;
-    log.set_terminal_level(options.quiet ? LogLevel::warning : options.verbose ? LogLevel::debug : LogLevel::info);
+    log.set_terminal_level(options.quiet     ? LogLevel::warning
+                           : options.verbose ? LogLevel::debug
+                                             : LogLevel::info);
     world = World::start(options.config.train.timeout_s);
     log.set_rank(world->rank());
     return run(options, *world, log);

@@ -1,7 +1,7 @@
 #include "launch/options.h"
 
-#include <CLI/CLI.hpp>  // the one file that includes it
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>  // the one file that includes it
 
 #include "launch/nearest.h"
 #include "launch/version.h"
@@ -67,7 +67,8 @@ class Parser {
   void add_train();
   void add_model_verbs();
   void add_data_verbs();
-  [[noreturn]] void explain(const CLI::ParseError& error, const std::vector<std::string>& words) const;
+  [[noreturn]] void explain(const CLI::ParseError& error,
+                            const std::vector<std::string>& words) const;
 
   CLI::App app_{"gradmill trains recommenders on CPUs and GPUs.", "gradmill"};
   Options options_;
@@ -80,8 +81,10 @@ Parser::Parser() {
   app_.set_version_flag("--version", version_line());
   app_.get_formatter()->column_width(34);
   app_.footer(
-      "Exit codes: 0 done, 64 usage, 65 bad data, 66 input missing, 71 out of memory, 73 cannot write,\n"
-      "76 peer lost, 77 directory in use, 78 checkpoint, 79 not finite, 80 device fault (docs/exit-codes.md).\n"
+      "Exit codes: 0 done, 64 usage, 65 bad data, 66 input missing, 71 out of memory, 73 cannot "
+      "write,\n"
+      "76 peer lost, 77 directory in use, 78 checkpoint, 79 not finite, 80 device fault "
+      "(docs/exit-codes.md).\n"
       "Examples:\n"
       "  gradmill train mf --data ratings.csv\n"
       "  mpirun -n 4 gradmill train config.toml --set model.num_factors=128\n"
@@ -92,7 +95,8 @@ Parser::Parser() {
   add_data_verbs();
 }
 
-CLI::App* Parser::verb(const std::string& name, const std::string& help, const std::string& examples) {
+CLI::App* Parser::verb(const std::string& name, const std::string& help,
+                       const std::string& examples) {
   CLI::App* app = app_.add_subcommand(name, help);
   app->footer("Examples:\n" + examples);
   app->add_flag("-q,--quiet", options_.quiet, "warnings and errors only");
@@ -103,10 +107,14 @@ CLI::App* Parser::verb(const std::string& name, const std::string& help, const s
 void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
   const auto keys = config_keys(help_config_);
   for (const KeyFlag& flag : flags) {
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const ConfigKey& k) { return k.name == flag.key; });
+    const auto key = std::find_if(keys.begin(), keys.end(),
+                                  [&](const ConfigKey& k) { return k.name == flag.key; });
     const std::string where(flag.flags);
     app->add_option_function<std::string>(
-           flag.flags, [this, flag, where](const std::string& value) { set_.push_back({flag.key, value, where}); },
+           flag.flags,
+           [this, flag, where](const std::string& value) {
+             set_.push_back({flag.key, value, where});
+           },
            fmt::format("{} ({})", key->help, flag.key))
         ->type_name("");
   }
@@ -114,18 +122,25 @@ void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
 
 void Parser::add_train() {
   std::string keys = "Keys of --set and of the configuration file:\n";
-  for (const ConfigKey& key : config_keys(help_config_)) keys += fmt::format("  {:<28} {}\n", key.name, key.help);
-  CLI::App* app = verb("train", "train a model",
-                       "  gradmill train mf --data ratings.csv\n"
-                       "  gradmill train mf --data u1.base --valid u1.test --algorithm sgd --epochs 30\n"
-                       "  gradmill train mf --data plays.csv --algorithm ials --num-factors 64 --device cuda\n"
-                       "  gradmill train run.toml --set model.regularization=0.05 --resume auto\n"
-                       "  mpirun -n 8 gradmill train run.toml\n\n" + keys);
+  for (const ConfigKey& key : config_keys(help_config_))
+    keys += fmt::format("  {:<28} {}\n", key.name, key.help);
+  CLI::App* app =
+      verb("train", "train a model",
+           "  gradmill train mf --data ratings.csv\n"
+           "  gradmill train mf --data u1.base --valid u1.test --algorithm sgd --epochs 30\n"
+           "  gradmill train mf --data plays.csv --algorithm ials --num-factors 64 --device cuda\n"
+           "  gradmill train run.toml --set model.regularization=0.05 --resume auto\n"
+           "  mpirun -n 8 gradmill train run.toml\n\n" +
+               keys);
   app->add_option("what", options_.target, "mf, or a configuration file (TOML)")->required();
   key_flags(app, kTrainFlags);
   key_flags(app, kDataFlags);
-  app->add_flag_callback("--implicit", [this] { set_.push_back({"model.algorithm", "ials", "--implicit"}); },
-                         "implicit feedback: the same as --algorithm ials");
+  app->add_flag_callback(
+      "--implicit",
+      [this] {
+        set_.push_back({"model.algorithm", "ials", "--implicit"});
+      },
+      "implicit feedback: the same as --algorithm ials");
   app->add_option_function<std::vector<std::string>>(
       "--set",
       [this](const std::vector<std::string>& pairs) {
@@ -136,11 +151,13 @@ void Parser::add_train() {
         }
       },
       "KEY=VALUE: any key of the configuration; may be repeated");
-  app->add_option("--trace", options_.trace, "write a Chrome trace of the run's phases (one a rank)");
+  app->add_option("--trace", options_.trace,
+                  "write a Chrome trace of the run's phases (one a rank)");
 }
 
 void Parser::model_target(CLI::App* app) {
-  app->add_option("model", options_.target, "a run's folder, its model/, or a checkpoint")->required();
+  app->add_option("model", options_.target, "a run's folder, its model/, or a checkpoint")
+      ->required();
 }
 
 void Parser::add_model_verbs() {
@@ -156,28 +173,36 @@ void Parser::add_model_verbs() {
   key_flags(evaluate, kDevice);
   evaluate->add_flag("--json", options_.json, "one JSON object on standard output");
 
-  CLI::App* predict = verb("predict", "predict ratings of (user, item) pairs",
-                           "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv");
+  CLI::App* predict =
+      verb("predict", "predict ratings of (user, item) pairs",
+           "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv");
   model_target(predict);
   key_flags(predict, kData);
   key_flags(predict, kDataFlags);
   key_flags(predict, kDevice);
-  predict->add_option("-o,--output", options_.output, "a .csv, .jsonl or .h5 file; default: CSV on standard output");
-  predict->add_option("--format", options_.format, "csv, jsonl or hdf5; default: by the output's name");
+  predict->add_option("-o,--output", options_.output,
+                      "a .csv, .jsonl or .h5 file; default: CSV on standard output");
+  predict->add_option("--format", options_.format,
+                      "csv, jsonl or hdf5; default: by the output's name");
 
   CLI::App* recommend = verb("recommend", "the best items for users",
                              "  gradmill recommend runs/mf-0001 --user 42\n"
                              "  gradmill recommend runs/mf-0001 --count 100 --output all.csv\n"
                              "  gradmill recommend runs/mf-0001 --fold-in new-users.csv");
   model_target(recommend);
-  recommend->add_option("-u,--user", options_.users, "id of a user; may be repeated; default: all users");
+  recommend->add_option("-u,--user", options_.users,
+                        "id of a user; may be repeated; default: all users");
   recommend->add_option("--users-file", options_.users_file, "a file with one user id a line");
-  recommend->add_option("--fold-in", options_.fold_in, "ratings of users that are new to the model");
-  recommend->add_option("-n,--count,--k", options_.count, "items for each user (10)")->check(CLI::Range(1, 1024));
+  recommend->add_option("--fold-in", options_.fold_in,
+                        "ratings of users that are new to the model");
+  recommend->add_option("-n,--count,--k", options_.count, "items for each user (10)")
+      ->check(CLI::Range(1, 1024));
   recommend->add_option("--exclude", options_.exclude, "ratings whose items are left out as well");
   recommend->add_flag("--with-seen", options_.with_seen, "also items that the user has rated");
-  recommend->add_option("-o,--output", options_.output, "a .csv or .jsonl file; default: the terminal");
-  recommend->add_option("--format", options_.format, "table, csv or jsonl; default: by the output's name");
+  recommend->add_option("-o,--output", options_.output,
+                        "a .csv or .jsonl file; default: the terminal");
+  recommend->add_option("--format", options_.format,
+                        "table, csv or jsonl; default: by the output's name");
   key_flags(recommend, kDataFlags);
   key_flags(recommend, kDevice);
 
@@ -185,8 +210,10 @@ void Parser::add_model_verbs() {
                                "  gradmill export runs/mf-0001 --output factors.safetensors\n"
                                "  gradmill export runs/mf-0001 --output factors.npz");
   model_target(export_verb);
-  export_verb->add_option("-o,--output", options_.output, "a .safetensors or .npz file")->required();
-  export_verb->add_option("--format", options_.format, "safetensors or npz; default: by the output's name");
+  export_verb->add_option("-o,--output", options_.output, "a .safetensors or .npz file")
+      ->required();
+  export_verb->add_option("--format", options_.format,
+                          "safetensors or npz; default: by the output's name");
 }
 
 void Parser::add_data_verbs() {
@@ -195,26 +222,32 @@ void Parser::add_data_verbs() {
                            "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4");
   convert->add_option("source", options_.target, "a file, folder or glob pattern")->required();
   convert->add_option("folder", options_.output, "the data set's folder")->required();
-  convert->add_option("--to", options_.to, "hdf5 or tfrecord")->check(CLI::IsMember({"hdf5", "tfrecord"}));
-  convert->add_option("--shards", options_.shards, "number of shards")->check(CLI::Range(1, 100000));
-  convert->add_option("--deflate", options_.deflate, "compression, 0 (none) to 9")->check(CLI::Range(0, 9));
+  convert->add_option("--to", options_.to, "hdf5 or tfrecord")
+      ->check(CLI::IsMember({"hdf5", "tfrecord"}));
+  convert->add_option("--shards", options_.shards, "number of shards")
+      ->check(CLI::Range(1, 100000));
+  convert->add_option("--deflate", options_.deflate, "compression, 0 (none) to 9")
+      ->check(CLI::Range(0, 9));
   convert->add_flag("--force", options_.force, "replace a data set that is there");
   key_flags(convert, kDataFlags);
 
-  CLI::App* inspect = verb("inspect", "what is in a data set, shard, checkpoint or model",
-                           "  gradmill inspect ratings/\n  gradmill inspect runs/mf-0001/model --json");
+  CLI::App* inspect =
+      verb("inspect", "what is in a data set, shard, checkpoint or model",
+           "  gradmill inspect ratings/\n  gradmill inspect runs/mf-0001/model --json");
   inspect->add_option("path", options_.target, "a file or folder")->required();
   inspect->add_flag("--json", options_.json, "as JSON");
 
-  CLI::App* validate = verb("validate", "check a data set from end to end",
-                            "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json");
+  CLI::App* validate =
+      verb("validate", "check a data set from end to end",
+           "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json");
   validate->add_option("path", options_.target, "a file, folder or glob pattern")->required();
   validate->add_flag("--json", options_.json, "as JSON");
   validate->add_option("--min", options_.min_value, "smallest allowed rating");
   validate->add_option("--max", options_.max_value, "largest allowed rating");
   key_flags(validate, kDataFlags);
 
-  CLI::App* doctor = verb("doctor", "check this machine: devices, libraries, limits", "  gradmill doctor");
+  CLI::App* doctor =
+      verb("doctor", "check this machine: devices, libraries, limits", "  gradmill doctor");
   doctor->add_flag("--json", options_.json, "as JSON");
   verb("version", "version, build and libraries", "  gradmill version");
 }
@@ -229,18 +262,22 @@ void Parser::explain(const CLI::ParseError& error, const std::vector<std::string
     for (const CLI::App* sub : app_.get_subcommands(nullptr)) candidates.push_back(sub->get_name());
     for (const std::string& word : words) {
       if (word.starts_with("-")) continue;
-      fail(ErrorKind::usage, "unknown verb \"{}\"{}; see gradmill --help", word, did_you_mean(word, candidates));
+      fail(ErrorKind::usage, "unknown verb \"{}\"{}; see gradmill --help", word,
+           did_you_mean(word, candidates));
     }
   }
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
     for (const std::string& word : words) {
       const std::string flag = word.substr(0, word.find('='));
-      if (!flag.starts_with("-") || std::find(candidates.begin(), candidates.end(), flag) != candidates.end()) continue;
-      fail(ErrorKind::usage, "unknown option {}{}; see gradmill {} --help", flag, did_you_mean(flag, candidates),
-           app->get_name());
+      if (!flag.starts_with("-") ||
+          std::find(candidates.begin(), candidates.end(), flag) != candidates.end())
+        continue;
+      fail(ErrorKind::usage, "unknown option {}{}; see gradmill {} --help", flag,
+           did_you_mean(flag, candidates), app->get_name());
     }
   }
-  fail(ErrorKind::usage, "{}; see gradmill {} --help", error.what(), app == &app_ ? "" : app->get_name());
+  fail(ErrorKind::usage, "{}; see gradmill {} --help", error.what(),
+       app == &app_ ? "" : app->get_name());
 }
 
 ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
@@ -255,7 +292,8 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
   options_.verb = app_.get_subcommands().front()->get_name();
   if (options_.verb == "train" && options_.target != "mf") {
     expect(options_.target.ends_with(".toml"), ErrorKind::usage,
-           "train {}: expected mf, or a configuration file whose name ends with .toml", options_.target);
+           "train {}: expected mf, or a configuration file whose name ends with .toml",
+           options_.target);
     load_config_file(options_.config, options_.target);
   }
   load_config_environment(options_.config);

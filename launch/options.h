@@ -11,7 +11,8 @@ namespace gradmill {
 
 struct Options {
   std::string verb;
-  std::string target;  // train: "mf" or a configuration file; else a run, model, checkpoint or source
+  std::string
+      target;  // train: "mf" or a configuration file; else a run, model, checkpoint or source
   std::string output;  // file or folder to write; empty: the terminal
   Config config;       // defaults, file, environment and command line, in this order
 
@@ -22,7 +23,7 @@ struct Options {
   std::string exclude;             // further ratings whose items are left out
   bool with_seen = false;          // recommend items that the user has rated as well
   int count = 10;
-  std::string format;              // csv, jsonl, table, hdf5, safetensors, npz; empty: by the output's name
+  std::string format;  // csv, jsonl, table, hdf5, safetensors, npz; empty: by the output's name
 
   // convert, inspect, validate, doctor
   std::string to = "hdf5";

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "dist/shard.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
 
@@ -38,20 +39,11 @@ std::vector<T> exchange_array(const Context& host, Communicator& comm, const std
 }  // namespace
 
 RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks) {
-  const std::int64_t total =
-      std::accumulate(counts.begin(), counts.end(), static_cast<std::int64_t>(counts.size()));
+  std::vector<std::int64_t> offsets(counts.size() + 1);
+  std::partial_sum(counts.begin(), counts.end(), offsets.begin() + 1);
   RowBoundaries boundaries{0};
-  std::int64_t sum = 0;
-  for (std::size_t row = 0; row < counts.size(); ++row) {
-    // A row starts a new share where at least half of it lies beyond the share's goal.
-    const std::int64_t cost = counts[row] + 1;
-    while (static_cast<int>(boundaries.size()) < ranks &&
-           2 * ranks * sum + ranks * cost >
-               2 * total * static_cast<std::int64_t>(boundaries.size()))
-      boundaries.push_back(static_cast<std::int64_t>(row));
-    sum += cost;
-  }
-  boundaries.resize(static_cast<std::size_t>(ranks) + 1, static_cast<std::int64_t>(counts.size()));
+  for (int rank = 0; rank < ranks; ++rank)
+    boundaries.push_back(shard_rows_by_weight(offsets, rank, ranks, 1).end);
   return boundaries;
 }
 
@@ -67,6 +59,8 @@ Ratings exchange_ratings(const Context& host, Communicator& comm, Ratings mine,
                          std::span<const std::int32_t> keys, const RowBoundaries& boundaries) {
   const auto world = static_cast<std::size_t>(comm.world_size());
   if (world == 1) return mine;
+  require(mine.size() <= INT32_MAX, "exchange of {} ratings of one rank; use more ranks",
+          mine.size());
   std::vector<std::int64_t> send_counts(world), receive_counts(world), ones(world, 1);
   std::vector<std::int32_t> destination(keys.size()), order(keys.size());
   for (std::size_t e = 0; e < keys.size(); ++e) {
