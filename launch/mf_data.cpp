@@ -1,0 +1,132 @@
+#include "launch/mf_data.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "data/files.h"
+#include "data/split.h"
+#include "dist/gather_strings.h"
+#include "launch/reading.h"
+#include "runtime/expect.h"
+#include "runtime/thread_pool.h"
+
+namespace gradmill {
+namespace {
+Vocabulary merge_over_ranks(const Context& host, Communicator& comm, const Vocabulary& mine) {
+  if (comm.world_size() == 1) return mine;
+  std::vector<Vocabulary> parts;
+  for (const std::string& bytes : all_gather_strings(host, comm, mine.serialize()))
+    parts.push_back(Vocabulary::deserialize(bytes));
+  return Vocabulary::merge(parts);
+}
+
+RatingTable read(const Context& host, Communicator& comm, const Config& config,
+                 const std::string& source, MfData& data, Log& log) {
+  const int threads = host.threads().size();
+  const auto stream =
+      open_ratings(source, read_options(config, threads, comm.rank(), comm.world_size()));
+  RatingTable table = read_rating_table(*stream, threads);
+  const ReadReport& report = stream->report();
+  if (report.skipped) {
+    log.warning(fmt::format("{}: {} of {} records were left out; the first:", source,
+                            report.skipped, report.rows + report.skipped));
+    for (const std::string& example : report.examples) log.warning(example);
+  }
+  data.skipped += report.skipped;
+  return table;
+}
+
+Ratings take(RatingTable table) {
+  return {std::move(table.user), std::move(table.item), std::move(table.value),
+          std::move(table.weight)};
+}
+
+/// Values are given by the reader or, for interactions, 1 each.
+void complete_values(RatingTable& table) {
+  if (table.value.empty()) table.value.assign(table.user.size(), 1.0f);
+}
+
+/// Whether any rank has weights; ranks without rows then get an empty array that counts as weighted.
+void agree_on_weights(const Context& host, Communicator& comm, Ratings& ratings) {
+  std::int64_t weighted = !ratings.weights.empty();
+  comm.all_reduce_sum(host, VectorView<std::int64_t>{&weighted, 1, {}});
+  if (weighted && ratings.weights.empty()) ratings.weights.assign(ratings.users.size(), 1.0f);
+}
+
+void find_range(const Context& host, Communicator& comm, MfData& data) {
+  std::array<float, 2> mine{std::numeric_limits<float>::max(),
+                            std::numeric_limits<float>::lowest()};
+  for (const float value : data.train.values) {
+    mine[0] = std::min(mine[0], value);
+    mine[1] = std::max(mine[1], value);
+  }
+  std::vector<float> all(2 * static_cast<std::size_t>(comm.world_size()));
+  const std::vector<std::int64_t> counts(static_cast<std::size_t>(comm.world_size()), 2);
+  comm.all_gather(host, VectorView<const float>{mine.data(), 2, {}}, counts,
+                  VectorView<float>{all.data(), static_cast<std::int64_t>(all.size()), {}});
+  data.low = std::numeric_limits<float>::max();
+  data.high = std::numeric_limits<float>::lowest();
+  for (std::size_t i = 0; i < all.size(); i += 2) {
+    data.low = std::min(data.low, all[i]);
+    data.high = std::max(data.high, all[i + 1]);
+  }
+}
+
+/// Sums of a hash of every rating: the same whatever the order and the ranks.
+std::string digest_of(const Context& host, Communicator& comm, const MfData& data) {
+  std::int64_t sum = 0;
+  for (std::int64_t e = 0; e < data.train.size(); ++e) {
+    const auto at = static_cast<std::size_t>(e);
+    const Philox4 bits =
+        random_bits(static_cast<std::uint64_t>(data.train.users[at]), RandomStream::split,
+                    static_cast<std::uint64_t>(data.train.items[at]),
+                    std::bit_cast<std::uint32_t>(data.train.values[at]));
+    sum += static_cast<std::int64_t>(bits.x[0]) << 16 ^ bits.x[1];
+  }
+  comm.all_reduce_sum(host, VectorView<std::int64_t>{&sum, 1, {}});
+  return xxh128_hex(data.users.serialize() + data.items.serialize() +
+                    fmt::format("{} {}", data.train_rows, sum));
+}
+}  // namespace
+
+MfData load_mf_data(const Context& host, Communicator& comm, const Config& config, Log& log) {
+  MfData data;
+  const int threads = host.threads().size();
+  RatingTable table = read(host, comm, config, config.data.train, data, log);
+  complete_values(table);
+  data.users = merge_over_ranks(host, comm, table.users);
+  data.items = merge_over_ranks(host, comm, table.items);
+  if (comm.world_size() > 1) table = recode(std::move(table), data.users, data.items, threads);
+
+  if (!config.data.valid.empty()) {
+    RatingTable valid = read(host, comm, config, config.data.valid, data, log);
+    complete_values(valid);
+    data.valid = take(recode(std::move(valid), data.users, data.items, threads));
+    data.train = take(std::move(table));
+  } else if (config.data.holdout > 0) {
+    const Split split = config.data.split == "last"
+                            ? split_last_over_ranks(host, comm, table, config.data.holdout)
+                            : split_random(table, config.data.holdout, config.run.seed);
+    data.valid = take(select_rows(table, split.test));
+    data.train = take(select_rows(table, split.train));
+  } else {
+    data.train = take(std::move(table));
+  }
+  agree_on_weights(host, comm, data.train);
+  agree_on_weights(host, comm, data.valid);
+
+  std::array<std::int64_t, 3> totals{data.train.size(), data.valid.size(), data.skipped};
+  comm.all_reduce_sum(host, VectorView<std::int64_t>{totals.data(), 3, {}});
+  data.train_rows = totals[0];
+  data.valid_rows = totals[1];
+  data.skipped = totals[2];
+  expect(data.train_rows > 0, ErrorKind::data, "{}: no ratings to train on{}", config.data.train,
+         data.skipped ? fmt::format(" ({} records were left out)", data.skipped) : "");
+  find_range(host, comm, data);
+  data.digest = digest_of(host, comm, data);
+  return data;
+}
+
+}  // namespace gradmill

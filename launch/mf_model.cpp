@@ -1,0 +1,239 @@
+#include "launch/mf_model.h"
+
+#include <filesystem>
+#include <list>
+#include <numeric>
+
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+using std::filesystem::exists;
+using std::filesystem::path;
+
+/// Host copies of device tensors, alive until the checkpoint is written.
+class Staging {
+ public:
+  explicit Staging(const Context& ctx) : ctx_(ctx) {}
+  MatrixView<const float> host(MatrixView<float> values) {
+    if (values.device.kind == DeviceKind::cpu) return values;
+    auto& copy = copies_.emplace_back(static_cast<std::size_t>(values.rows * values.stride));
+    copy_bytes(ctx_, copy.data(), Device{}, values.data, values.device,
+               copy.size() * sizeof(float));
+    ctx_.synchronize();
+    return {copy.data(), values.rows, values.cols, values.stride, Device{}};
+  }
+
+ private:
+  const Context& ctx_;
+  std::list<std::vector<float>> copies_;
+};
+
+template <class T>
+VectorView<const T> view_of(const std::vector<T>& values) {
+  return {values.data(), static_cast<std::int64_t>(values.size()), Device{}};
+}
+
+/// Who rated what, as counts a user and items in the users' order; rows of all ranks follow one another.
+struct SeenTensors {
+  std::vector<std::int64_t> counts;
+  std::vector<std::int32_t> items;
+  std::int64_t first_item = 0, all_items = 0;
+};
+
+SeenTensors seen_of(const Context& ctx, const Context& host, Communicator& comm, MfSolver& solver) {
+  const CsrView<const float> seen = solver.seen();
+  SeenTensors result;
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(seen.rows) + 1);
+  copy_bytes(ctx, offsets.data(), Device{}, seen.offsets, seen.device,
+             offsets.size() * sizeof(std::int64_t));
+  result.items.resize(static_cast<std::size_t>(seen.nnz));
+  copy_bytes(ctx, result.items.data(), Device{}, seen.indices, seen.device,
+             result.items.size() * sizeof(std::int32_t));
+  ctx.synchronize();
+  for (std::size_t u = 0; u + 1 < offsets.size(); ++u)
+    result.counts.push_back(offsets[u + 1] - offsets[u]);
+  const auto world = static_cast<std::size_t>(comm.world_size());
+  std::vector<std::int64_t> sizes(world), ones(world, 1);
+  comm.all_gather(host, VectorView<const std::int64_t>{&seen.nnz, 1, {}}, ones,
+                  VectorView<std::int64_t>{sizes.data(), static_cast<std::int64_t>(world), {}});
+  result.first_item = std::accumulate(sizes.begin(), sizes.begin() + comm.rank(), std::int64_t{0});
+  result.all_items = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
+  return result;
+}
+
+std::vector<std::int32_t> read_order(const Checkpoint& checkpoint, const std::string& name) {
+  std::vector<std::int32_t> order;
+  if (!checkpoint.has(name)) return order;
+  order.resize(static_cast<std::size_t>(checkpoint.tensor(name).shape[0]));
+  const auto rows = static_cast<std::int64_t>(order.size());
+  checkpoint.read_rows(name, 0, rows, VectorView<std::int32_t>{order.data(), rows, {}});
+  std::vector<bool> met(order.size());
+  for (const std::int32_t row : order) {
+    expect(row >= 0 && row < rows && !met[static_cast<std::size_t>(row)], ErrorKind::checkpoint,
+           "{}: {} is not a permutation", checkpoint.path(), name);
+    met[static_cast<std::size_t>(row)] = true;
+  }
+  return order;
+}
+
+std::vector<std::int32_t> inverse(const std::vector<std::int32_t>& order) {
+  std::vector<std::int32_t> place(order.size());
+  for (std::size_t row = 0; row < order.size(); ++row)
+    place[static_cast<std::size_t>(order[row])] = static_cast<std::int32_t>(row);
+  return place;
+}
+
+FactorTable read_factors(const Context& ctx, const Checkpoint& checkpoint, const std::string& name,
+                         std::int64_t rows, int num_factors) {
+  const auto& shape = checkpoint.tensor(name).shape;
+  expect(shape.size() == 2 && shape[0] == rows && shape[1] == num_factors, ErrorKind::checkpoint,
+         "{}: {} is [{}], expected [{}, {}]", checkpoint.path(), name, fmt::join(shape, ", "), rows,
+         num_factors);
+  FactorTable table(ctx, rows, num_factors);
+  std::vector<float> host(static_cast<std::size_t>(rows * table.stride()));
+  checkpoint.read_rows(name, 0, rows,
+                       MatrixView<float>{host.data(), rows, num_factors, table.stride(), Device{}});
+  copy_bytes(ctx, table.view().data, ctx.device(), host.data(), Device{},
+             host.size() * sizeof(float));
+  ctx.synchronize();
+  return table;
+}
+
+/// Biases stand alone (als) or first in each row of the optimizer's state (sgd).
+Buffer<float> read_biases(const Context& ctx, const Checkpoint& checkpoint, const std::string& side,
+                          std::int64_t rows) {
+  std::vector<float> biases(static_cast<std::size_t>(rows));
+  if (checkpoint.has(side + "_biases")) {
+    checkpoint.read_rows(side + "_biases", 0, rows,
+                         MatrixView<float>{biases.data(), rows, 1, 1, Device{}});
+  } else if (checkpoint.has(side + "_state")) {
+    const std::int64_t width = checkpoint.tensor(side + "_state").shape.back();
+    std::vector<float> state(static_cast<std::size_t>(rows * width));
+    checkpoint.read_rows(side + "_state", 0, rows,
+                         MatrixView<float>{state.data(), rows, width, width, Device{}});
+    for (std::size_t row = 0; row < biases.size(); ++row)
+      biases[row] = state[row * static_cast<std::size_t>(width)];
+  } else {
+    return {};
+  }
+  auto buffer = Buffer<float>::from_host(ctx, {biases.data(), biases.size()});
+  ctx.synchronize();
+  return buffer;
+}
+
+CsrRatings read_seen(const Context& host, const Checkpoint& checkpoint, std::int64_t users,
+                     std::int64_t items) {
+  if (!checkpoint.has("seen_items")) return {};
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(users));
+  checkpoint.read_rows("seen_counts", 0, users, VectorView<std::int64_t>{counts.data(), users, {}});
+  const std::int64_t entries = checkpoint.tensor("seen_items").shape[0];
+  std::vector<std::int32_t> cols(static_cast<std::size_t>(entries)), rows;
+  checkpoint.read_rows("seen_items", 0, entries,
+                       VectorView<std::int32_t>{cols.data(), entries, {}});
+  std::int64_t sum = 0;
+  for (const std::int64_t count : counts) {
+    expect(count >= 0 && count <= entries - sum, ErrorKind::checkpoint,
+           "{}: seen_counts do not add up", checkpoint.path());
+    rows.insert(rows.end(), static_cast<std::size_t>(count),
+                static_cast<std::int32_t>(&count - counts.data()));
+    sum += count;
+  }
+  expect(sum == entries, ErrorKind::checkpoint,
+         "{}: seen_counts add up to {}, but seen_items has {}", checkpoint.path(), sum, entries);
+  for (const std::int32_t item : cols)
+    expect(item >= 0 && item < items, ErrorKind::checkpoint, "{}: seen_items has item {}",
+           checkpoint.path(), item);
+  const std::vector<float> ones(cols.size(), 1.0f);
+  return CsrRatings::build(host, 0, users, items, rows, cols, ones, {});
+}
+}  // namespace
+
+void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
+                    const std::string& parent, const std::string& name, const CheckpointInfo& info,
+                    MfSolver& solver, const MfModelParts& parts) {
+  Staging staging(ctx);
+  CheckpointWriter writer(host, comm, parent, name);
+  for (const MfTensor& tensor : solver.state())
+    writer.add(tensor.name, tensor.global_rows, tensor.first_row, staging.host(tensor.values));
+  SeenTensors seen;
+  if (parts.with_seen) {
+    seen = seen_of(ctx, host, comm, solver);
+    const RowBoundaries& users = solver.user_boundaries();
+    writer.add("seen_counts", users.back(), users[static_cast<std::size_t>(comm.rank())],
+               view_of(seen.counts));
+    writer.add("seen_items", seen.all_items, seen.first_item, view_of(seen.items));
+  }
+  const std::vector<double> constants{parts.mean, parts.low, parts.high};
+  const std::vector<std::int32_t> user_order(solver.user_order().begin(),
+                                             solver.user_order().end());
+  const std::vector<std::int32_t> item_order(solver.item_order().begin(),
+                                             solver.item_order().end());
+  if (comm.rank() == 0) {
+    writer.add("constants", 3, 0, view_of(constants));
+    if (!user_order.empty()) writer.add("user_order", parts.users.size(), 0, view_of(user_order));
+    if (!item_order.empty()) writer.add("item_order", parts.items.size(), 0, view_of(item_order));
+    writer.add_file("users.vocab", parts.users.serialize());
+    writer.add_file("items.vocab", parts.items.serialize());
+  }
+  writer.commit(info);
+}
+
+void restore_solver(const Context& ctx, MfSolver& solver, const Checkpoint& checkpoint) {
+  for (const MfTensor& tensor : solver.state()) {
+    const auto& shape = checkpoint.tensor(tensor.name).shape;
+    expect(shape[0] == tensor.global_rows, ErrorKind::checkpoint, "{}: {} has {} rows, this run {}",
+           checkpoint.path(), tensor.name, shape[0], tensor.global_rows);
+    const MatrixView<float>& to = tensor.values;
+    std::vector<float> host(static_cast<std::size_t>(to.rows * to.stride));
+    checkpoint.read_rows(tensor.name, tensor.first_row, to.rows,
+                         MatrixView<float>{host.data(), to.rows, to.cols, to.stride, Device{}});
+    copy_bytes(ctx, to.data, to.device, host.data(), Device{}, host.size() * sizeof(float));
+    ctx.synchronize();
+  }
+  solver.restored();
+}
+
+std::string model_folder(const std::string& given) {
+  for (const path& candidate : {path(given), path(given) / "model"})
+    if (exists(candidate / "manifest.json")) return candidate.string();
+  fail(ErrorKind::input_missing,
+       "{}: no model there (a run's folder, its model/, or a checkpoint with manifest.json)",
+       given);
+}
+
+MfModel MfModel::load(const Context& ctx, const std::string& given) {
+  const Checkpoint checkpoint = Checkpoint::open(model_folder(given));
+  MfModel model;
+  model.info_ = checkpoint.info();
+  Config config;
+  load_config_text(config, model.info_.config, checkpoint.path() + "/manifest.json");
+  model.config_ = config.model;
+  model.users_ = Vocabulary::deserialize(checkpoint.read_file("users.vocab"));
+  model.items_ = Vocabulary::deserialize(checkpoint.read_file("items.vocab"));
+  const std::int64_t users = model.users_.size(), items = model.items_.size();
+  model.user_table_ =
+      read_factors(ctx, checkpoint, "user_factors", users, config.model.num_factors);
+  model.item_table_ =
+      read_factors(ctx, checkpoint, "item_factors", items, config.model.num_factors);
+  model.user_biases_ = read_biases(ctx, checkpoint, "user", users);
+  model.item_biases_ = read_biases(ctx, checkpoint, "item", items);
+  model.user_order_ = read_order(checkpoint, "user_order");
+  model.item_order_ = read_order(checkpoint, "item_order");
+  model.user_rows_ = inverse(model.user_order_);
+  model.item_rows_ = inverse(model.item_order_);
+  std::vector<double> constants(3);
+  checkpoint.read_rows("constants", 0, 3, VectorView<double>{constants.data(), 3, {}});
+  model.mean_ = static_cast<float>(constants[0]);
+  model.low_ = static_cast<float>(constants[1]);
+  model.high_ = static_cast<float>(constants[2]);
+  model.seen_ = read_seen(ctx, checkpoint, users, items);
+  return model;
+}
+
+FactorsView MfModel::view() const {
+  return {0,    user_table_.view(), item_table_.view(), user_biases_.view(), item_biases_.view(),
+          mean_};
+}
+
+}  // namespace gradmill

@@ -1,0 +1,23 @@
+#include "launch/reading.h"
+
+namespace gradmill {
+
+RatingReadOptions read_options(const Config& config, int threads, int part, int parts) {
+  const DataConfig& data = config.data;
+  RatingReadOptions options;
+  options.columns = {data.user, data.item, data.rating, data.weight, data.timestamp};
+  options.delimiter = data.delimiter == "tab" || data.delimiter == "\\t" ? "\t" : data.delimiter;
+  options.header = data.header == "yes"  ? RatingReadOptions::Header::yes
+                   : data.header == "no" ? RatingReadOptions::Header::no
+                                         : RatingReadOptions::Header::detect;
+  options.layout = data.layout == "lists" ? RatingReadOptions::Layout::lists
+                                          : RatingReadOptions::Layout::triples;
+  options.has_values = data.has_ratings;
+  options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
+  options.threads = threads;
+  options.part = part;
+  options.parts = parts;
+  return options;
+}
+
+}  // namespace gradmill
