@@ -202,7 +202,7 @@ std::string model_folder(const std::string& given) {
        given);
 }
 
-MfModel MfModel::load(const Context& ctx, const std::string& given) {
+MfModel MfModel::load(const Context& ctx, const Context& host, const std::string& given) {
   const Checkpoint checkpoint = Checkpoint::open(model_folder(given));
   MfModel model;
   model.info_ = checkpoint.info();
@@ -227,7 +227,7 @@ MfModel MfModel::load(const Context& ctx, const std::string& given) {
   model.mean_ = static_cast<float>(constants[0]);
   model.low_ = static_cast<float>(constants[1]);
   model.high_ = static_cast<float>(constants[2]);
-  model.seen_ = read_seen(ctx, checkpoint, users, items);
+  model.seen_ = read_seen(host, checkpoint, users, items);
   return model;
 }
 

@@ -30,8 +30,8 @@ void restore_solver(const Context& ctx, MfSolver& solver, const Checkpoint& chec
 
 class MfModel {
  public:
-  /// path: a run's folder, its model/, or a checkpoint. Errors: ErrorKind::input_missing, checkpoint.
-  static MfModel load(const Context& ctx, const std::string& path);
+  /// host: a CPU context (ctx itself, if it is one). path: a run's folder, its model/, or a checkpoint. Errors: ErrorKind::input_missing, checkpoint.
+  static MfModel load(const Context& ctx, const Context& host, const std::string& path);
 
   FactorsView view() const;
   const Vocabulary& users() const { return users_; }

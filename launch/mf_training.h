@@ -1,33 +1,36 @@
-// `gradmill train mf`: the alternating and the SGD procedure share this loop.
+// `gradmill train mf`: ALS, iALS and SGD share this loop.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "dist/world.h"
-#include "launch/mf_data.h"
 #include "launch/options.h"
-#include "models/mf/evaluate.h"
+#include "runtime/log.h"
 
 namespace gradmill {
 
-/// Metrics of one epoch by name ("loss", "rmse", "ndcg@10", …).
-using Metrics = std::map<std::string, double>;
+/// Names and values of one epoch, in the order to show them: "loss", "rmse", "ndcg@10", …
+using Metrics = std::vector<std::pair<std::string, double>>;
 
-/// Which metric decides, and what the best so far is.
+/// Which metric decides what the best model is, and how long ago it was found.
 class BestMetric {
  public:
-  /// name: of train.metric, resolved (not "auto"); empty if there is nothing to measure.
-  BestMetric(std::string name, double min_improvement) : name_(std::move(name)), min_improvement_(min_improvement) {}
-  /// True if these metrics are the best so far (always, if there is nothing to measure).
-  bool update(std::int64_t epoch, double value);
+  /// name: as in Metrics; empty: nothing is measured, the last model counts as the best.
+  BestMetric(std::string name, double min_improvement)
+      : name_(std::move(name)), min_improvement_(min_improvement) {}
+  /// True if this epoch is the best so far.
+  bool update(std::int64_t epoch, const Metrics& metrics);
   const std::string& name() const { return name_; }
-  std::int64_t epoch() const { return epoch_; }
-  int since() const { return since_; }  // evaluations since the best
+  std::int64_t epoch() const { return epoch_; }  // -1: none yet
+  int since() const { return since_; }           // evaluations since the best
   double value() const { return value_; }
-  void restore(std::int64_t epoch, int since, double value);
+  /// What a checkpoint keeps of it, and back.
+  void save(std::map<std::string, double>& state) const;
+  void restore(const std::map<std::string, double>& state);
 
  private:
   std::string name_;

@@ -10,8 +10,7 @@ RatingReadOptions read_options(const Config& config, int threads, int part, int 
   options.header = data.header == "yes"  ? RatingReadOptions::Header::yes
                    : data.header == "no" ? RatingReadOptions::Header::no
                                          : RatingReadOptions::Header::detect;
-  options.layout = data.layout == "lists" ? RatingReadOptions::Layout::lists
-                                          : RatingReadOptions::Layout::triples;
+
   options.has_values = data.has_ratings;
   options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
   options.threads = threads;
