@@ -7,6 +7,7 @@
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/validate.h"
+#include "launch/inspect_checkpoint.h"
 #include "launch/reading.h"
 #include "launch/verbs.h"
 #include "launch/version.h"

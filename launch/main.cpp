@@ -35,7 +35,7 @@ int run(const Options& options, World& world, Log& log) {
            "{} runs as one process with several threads; start it without mpirun", verb.name);
     return verb.run(options, world, log);
   }
-  fail(ErrorKind::internal, "verb {} has no function", options.verb);
+  fail(ErrorKind::internal, fmt::format("verb {} has no function", options.verb));
 }
 
 /// Errors that every rank meets alike are told once.

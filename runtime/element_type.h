@@ -38,4 +38,10 @@ constexpr std::int64_t element_size(ElementType type) {
   return 0;
 }
 
+/// "f32", "i64", …
+constexpr const char* element_name(ElementType type) {
+  constexpr const char* kNames[] = {"f32", "f64", "i32", "i64", "u8"};
+  return kNames[static_cast<int>(type)];
+}
+
 }  // namespace gradmill
