@@ -100,7 +100,7 @@ std::vector<ConfigKey> config_keys(Config& c) {
       {"data.timestamp", "column of times", &c.data.timestamp},
       {"data.delimiter", "of text files; default: found from the first lines", &c.data.delimiter},
       {"data.header", "detect, yes or no", &c.data.header},
-      {"data.layout", "triples (user item rating) or lists (user item item ...)", &c.data.layout},
+      {"data.layout", "rows (user item rating) or lists (user item item ...)", &c.data.layout},
       {"data.has_ratings", "false: every row is an interaction of value 1", &c.data.has_ratings},
       {"data.bad_records", "fail, or skip: leave out, count and report", &c.data.bad_records},
       {"data.holdout", "share of rows held out when data.valid is not given", &c.data.holdout},
@@ -188,7 +188,7 @@ void load_config_environment(Config& config) {
 void validate(const Config& c) {
   validate(c.model);
   one_of("data.header", c.data.header, {"detect", "yes", "no"});
-  one_of("data.layout", c.data.layout, {"triples", "lists"});
+  one_of("data.layout", c.data.layout, {"rows", "lists"});
   one_of("data.bad_records", c.data.bad_records, {"fail", "skip"});
   one_of("data.split", c.data.split, {"random", "last"});
   one_of("train.metric", c.train.metric,

@@ -28,8 +28,8 @@ struct DataConfig {
   std::string user, item, rating, weight, timestamp;  // column names; empty: found
   std::string delimiter;                              // empty: found
   std::string header = "detect";
-  std::string layout = "triples";  // triples, or lists (user item item …)
-  bool has_ratings = true;         // false: every row is an interaction of value 1
+  std::string layout = "rows";  // rows, or lists (user item item …)
+  bool has_ratings = true;      // false: every row is an interaction of value 1
   std::string bad_records = "fail";
   double holdout = 0.1;  // without valid: this share of rows is held out (0: none)
   std::string split =

@@ -26,13 +26,13 @@ ordered_json describe(const Checkpoint& checkpoint) {
   json["metrics"] = info.metrics;
   json["versions"] = info.versions;
   for (const TensorEntry& tensor : checkpoint.manifest().tensors)
-    json["tensors"].push_back({{"name", tensor.name},
-                               {"type", element_name(tensor.type)},
-                               {"shape", tensor.shape},
-                               {"pieces", tensor.pieces.size()}});
+    json["tensors"].push_back(ordered_json{{"name", tensor.name},
+                                           {"type", element_name(tensor.type)},
+                                           {"shape", tensor.shape},
+                                           {"pieces", tensor.pieces.size()}});
   for (const FileRecord& file : checkpoint.manifest().files)
     json["files"].push_back(
-        {{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.digest}});
+        ordered_json{{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.digest}});
   json["config"] = info.config;
   return json;
 }

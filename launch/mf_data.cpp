@@ -7,11 +7,9 @@
 #include <utility>
 
 #include "data/files.h"
-#if __has_include("data/split.h")
 #include "data/split.h"
-#define SPLIT 1
-#endif
 #include "dist/gather_strings.h"
+#include "dist/shard.h"
 #include "launch/reading.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
@@ -111,15 +109,12 @@ MfData load_mf_data(const Context& host, Communicator& comm, const Config& confi
     data.valid = take(recode(std::move(valid), data.users, data.items, threads));
     data.train = take(std::move(table));
   } else if (config.data.holdout > 0) {
-#ifdef SPLIT
-    const Split split = config.data.split == "last"
-                            ? split_last_over_ranks(host, comm, table, config.data.holdout)
-                            : split_random(table, config.data.holdout, config.run.seed);
+    const bool last = config.data.split == "last";
+    if (last) table = with_whole_users(host, comm, std::move(table), data);
+    const Split split = last ? split_last_out(table)
+                             : split_by_fraction(table, config.data.holdout, config.run.seed);
     data.valid = take(select_rows(table, split.test));
     data.train = take(select_rows(table, split.train));
-#else
-    data.train = take(std::move(table));
-#endif
   } else {
     data.train = take(std::move(table));
   }

@@ -24,7 +24,9 @@ namespace gradmill {
 namespace {
 bool smaller_is_better(const std::string& metric) { return metric == "rmse" || metric == "mae"; }
 
-std::string ranked(const std::string& name, int cut_off) { return fmt::format("{}@{}", name, cut_off); }
+std::string ranked(const std::string& name, int cut_off) {
+  return fmt::format("{}@{}", name, cut_off);
+}
 
 /// The name in Metrics of the metric that decides.
 std::string deciding_metric(const Config& config, bool has_valid) {
@@ -49,7 +51,9 @@ void write_text(const std::string& path, const std::string& text) {
   expect(file.good(), ErrorKind::cannot_write, "{}: cannot write", path);
 }
 
-double seconds_since(std::int64_t start_ns) { return static_cast<double>(monotonic_ns() - start_ns) / 1e9; }
+double seconds_since(std::int64_t start_ns) {
+  return static_cast<double>(monotonic_ns() - start_ns) / 1e9;
+}
 
 /// One run on one rank, from data to model.
 class MfRun {
@@ -66,8 +70,8 @@ class MfRun {
   Metrics run_epoch(std::int64_t epoch);
   void evaluate(Metrics& metrics);
   void show(std::int64_t epoch, const Metrics& metrics);
-  void save(const std::string& parent, const std::string& name, std::int64_t epoch, const Metrics& metrics,
-            bool with_seen);
+  void save(const std::string& parent, const std::string& name, std::int64_t epoch,
+            const Metrics& metrics, bool with_seen);
   void keep(std::int64_t epoch, const Metrics& metrics, bool best);
   void finish();
 
@@ -116,15 +120,19 @@ void MfRun::open_run() {
 void MfRun::start() {
   const std::int64_t begin = monotonic_ns();
   data_ = load_mf_data(host(), *comm_, config_, log_);
-  log_.info(fmt::format("{} ratings to train on, {} held out, {} users, {} items; read in {:.2f} s", data_.train_rows,
-                        data_.valid_rows, data_.users.size(), data_.items.size(), seconds_since(begin)));
+  log_.info(fmt::format("{} ratings to train on, {} held out, {} users, {} items; read in {:.2f} s",
+                        data_.train_rows, data_.valid_rows, data_.users.size(), data_.items.size(),
+                        seconds_since(begin)));
   best_.emplace(deciding_metric(config_, data_.valid_rows > 0), config_.train.min_improvement);
   solver_ = make_mf_solver(*ctx_, host(), *comm_, config_.model, config_.run.seed,
                            {data_.users.size(), data_.items.size()}, std::move(data_.train));
   if (data_.valid_rows > 0) {
-    held_out_.emplace(*ctx_, host(), *comm_, *solver_, std::move(data_.valid));
+    held_out_.emplace(*ctx_, host(), *comm_, solver_->user_boundaries(),
+                      to_solver_rows(*solver_, std::move(data_.valid)));
     if (held_out_->unknown())
-      log_.info(fmt::format("{} held-out ratings have a user or item that is not in the training data", held_out_->unknown()));
+      log_.info(
+          fmt::format("{} held-out ratings have a user or item that is not in the training data",
+                      held_out_->unknown()));
   }
   log_.info(fmt::format("{}, {} factors", solver_->describe(), config_.model.num_factors));
 
@@ -138,8 +146,10 @@ void MfRun::start() {
     resume(*checkpoint);
     metrics_bytes = checkpoint->info().metrics_bytes;
   } else if (!config_.run.init.empty()) {
-    const auto taken = warm_start(*ctx_, host(), *comm_, *solver_, data_.users, data_.items, config_.run.init);
-    log_.info(fmt::format("factors of {} users and {} items taken over from {}", taken.users, taken.items, config_.run.init));
+    const auto taken =
+        warm_start(*ctx_, host(), *comm_, *solver_, data_.users, data_.items, config_.run.init);
+    log_.info(fmt::format("factors of {} users and {} items taken over from {}", taken.users,
+                          taken.items, config_.run.init));
   }
   if (world_.rank() == 0) {
     remove_leftovers(directory_->checkpoints());
@@ -153,10 +163,11 @@ void MfRun::resume(const Checkpoint& checkpoint) {
   Config before;
   load_config_text(before, info.config, checkpoint.path());
   expect(identity(before) == identity(config_), ErrorKind::checkpoint,
-         "{}: the checkpoint is of another model or seed; its configuration is in {}/config.toml", checkpoint.path(),
-         directory_->path());
+         "{}: the checkpoint is of another model or seed; its configuration is in {}/config.toml",
+         checkpoint.path(), directory_->path());
   expect(info.data_digest == data_.digest, ErrorKind::checkpoint,
-         "{}: the checkpoint was trained on other data (digest {}, now {}); start a new run with --init {}",
+         "{}: the checkpoint was trained on other data (digest {}, now {}); start a new run with "
+         "--init {}",
          checkpoint.path(), info.data_digest, data_.digest, checkpoint.path());
   restore_solver(*ctx_, *solver_, checkpoint);
   best_->restore(info.metrics);
@@ -165,7 +176,8 @@ void MfRun::resume(const Checkpoint& checkpoint) {
   log_.info(fmt::format("resumed after epoch {} from {}{}", info.epoch, checkpoint.path(),
                         info.world_size == world_.world_size()
                             ? ""
-                            : fmt::format(" (written by {} ranks, now {}: not bit-exact)", info.world_size, world_.world_size())));
+                            : fmt::format(" (written by {} ranks, now {}: not bit-exact)",
+                                          info.world_size, world_.world_size())));
 }
 
 Metrics MfRun::run_epoch(std::int64_t epoch) {
@@ -177,11 +189,14 @@ Metrics MfRun::run_epoch(std::int64_t epoch) {
   Metrics metrics;
   metrics.emplace_back("loss", solver_->loss());
   metrics.emplace_back("epoch_seconds", seconds);
-  metrics.emplace_back("ratings_per_second", static_cast<double>(data_.train_rows) / std::max(seconds, 1e-9));
+  metrics.emplace_back("ratings_per_second",
+                       static_cast<double>(data_.train_rows) / std::max(seconds, 1e-9));
   expect(std::isfinite(metrics.front().second), ErrorKind::not_finite,
          "the loss is {} after epoch {}; lower model.learning_rate or raise model.regularization{}",
          metrics.front().second, epoch + 1,
-         done_epochs_ > 0 ? fmt::format("; the last good checkpoint is in {}", directory_->checkpoints()) : "");
+         done_epochs_ > 0
+             ? fmt::format("; the last good checkpoint is in {}", directory_->checkpoints())
+             : "");
   return metrics;
 }
 
@@ -191,13 +206,15 @@ void MfRun::evaluate(Metrics& metrics) {
   const FactorsView factors = solver_->factors();
   const std::string& metric = best_->name();
   if (config_.model.algorithm != "ials") {
-    const float low = config_.train.clip ? data_.low : -3.4e38f, high = config_.train.clip ? data_.high : 3.4e38f;
+    const float low = config_.train.clip ? data_.low : -3.4e38f,
+                high = config_.train.clip ? data_.high : 3.4e38f;
     const RatingMetrics ratings = held_out_->rating_metrics(factors, low, high);
     metrics.emplace_back("rmse", ratings.rmse);
     metrics.emplace_back("mae", ratings.mae);
   }
   if (config_.model.algorithm == "ials" || metric.find('@') != std::string::npos) {
-    const RankingMetrics ranking = held_out_->ranking_metrics(factors, solver_->seen(), config_.train.cut_off);
+    const RankingMetrics ranking =
+        held_out_->ranking_metrics(factors, solver_->seen(), config_.train.cut_off);
     metrics.emplace_back(ranked("precision", config_.train.cut_off), ranking.precision);
     metrics.emplace_back(ranked("recall", config_.train.cut_off), ranking.recall);
     metrics.emplace_back(ranked("ndcg", config_.train.cut_off), ranking.ndcg);
@@ -210,16 +227,19 @@ void MfRun::show(std::int64_t epoch, const Metrics& metrics) {
   state.epoch = epoch + 1;
   state.epochs = config_.train.epochs;
   for (const auto& [name, value] : metrics) {
-    if (name == "ratings_per_second") state.items_per_second = value;
-    else if (name != "epoch_seconds") state.metrics.emplace_back(name, value);
+    if (name == "ratings_per_second")
+      state.items_per_second = value;
+    else if (name != "epoch_seconds")
+      state.metrics.emplace_back(name, value);
   }
   state.ranks = world_.world_size();
-  state.seconds_left = static_cast<double>(config_.train.epochs - epoch - 1) * seconds_ / static_cast<double>(epoch + 1);
+  state.seconds_left = static_cast<double>(config_.train.epochs - epoch - 1) * seconds_ /
+                       static_cast<double>(epoch + 1);
   progress_->epoch_end(state);
 }
 
-void MfRun::save(const std::string& parent, const std::string& name, std::int64_t epoch, const Metrics& metrics,
-                 bool with_seen) {
+void MfRun::save(const std::string& parent, const std::string& name, std::int64_t epoch,
+                 const Metrics& metrics, bool with_seen) {
   CheckpointInfo info;
   info.run_id = directory_->name();
   info.kind = "mf-" + config_.model.algorithm;
@@ -247,7 +267,8 @@ void MfRun::keep(std::int64_t epoch, const Metrics& metrics, bool best) {
   if (config_.checkpoint.every == 0 || (epoch + 1) % config_.checkpoint.every != 0) return;
   if (metrics_log_) metrics_log_->sync();
   save(directory_->checkpoints(), checkpoint_name(epoch + 1), epoch, metrics, false);
-  if (world_.rank() == 0) prune_checkpoints(directory_->checkpoints(), config_.checkpoint.keep, best_->epoch() + 1);
+  if (world_.rank() == 0)
+    prune_checkpoints(directory_->checkpoints(), config_.checkpoint.keep, best_->epoch() + 1);
 }
 
 void MfRun::train() {
@@ -262,7 +283,8 @@ void MfRun::train() {
     keep(epoch, metrics, best);
     done_epochs_ = epoch + 1;
     if (config_.train.patience > 0 && best_->since() >= config_.train.patience) {
-      log_.info(fmt::format("stopped: {} has not improved for {} evaluations", best_->name(), best_->since()));
+      log_.info(fmt::format("stopped: {} has not improved for {} evaluations", best_->name(),
+                            best_->since()));
       return;
     }
   }
@@ -272,10 +294,13 @@ void MfRun::finish() {
   progress_->finish();
   if (metrics_log_) metrics_log_->sync();
   if (best_->epoch() >= 0 && !best_->name().empty())
-    log_.info(fmt::format("best {} {:.5f} after epoch {}", best_->name(), best_->value(), best_->epoch() + 1));
+    log_.info(fmt::format("best {} {:.5f} after epoch {}", best_->name(), best_->value(),
+                          best_->epoch() + 1));
   log_.info(fmt::format("model {}  ({:.2f} s of training)", directory_->model(), seconds_));
   if (!options_.trace.empty())
-    ctx_->tracer().write(world_.world_size() == 1 ? options_.trace : fmt::format("{}.rank-{:03}", options_.trace, world_.rank()));
+    ctx_->tracer().write(world_.world_size() == 1
+                             ? options_.trace
+                             : fmt::format("{}.rank-{:03}", options_.trace, world_.rank()));
 }
 
 int MfRun::run() {
@@ -297,10 +322,12 @@ bool BestMetric::update(std::int64_t epoch, const Metrics& metrics) {
     epoch_ = epoch;
     return true;
   }
-  const auto found = std::find_if(metrics.begin(), metrics.end(), [&](const auto& m) { return m.first == name_; });
+  const auto found =
+      std::find_if(metrics.begin(), metrics.end(), [&](const auto& m) { return m.first == name_; });
   if (found == metrics.end()) return false;
   const double value = found->second, margin = min_improvement_ * std::abs(value_);
-  const bool better = epoch_ < 0 || (smaller_is_better(name_) ? value < value_ - margin : value > value_ + margin);
+  const bool better =
+      epoch_ < 0 || (smaller_is_better(name_) ? value < value_ - margin : value > value_ + margin);
   if (!better) {
     ++since_;
     return false;
@@ -318,12 +345,16 @@ void BestMetric::save(std::map<std::string, double>& state) const {
 }
 
 void BestMetric::restore(const std::map<std::string, double>& state) {
-  auto get = [&](const char* key, double otherwise) { return state.contains(key) ? state.at(key) : otherwise; };
+  auto get = [&](const char* key, double otherwise) {
+    return state.contains(key) ? state.at(key) : otherwise;
+  };
   epoch_ = static_cast<std::int64_t>(get("best_epoch", -1));
   value_ = get("best_value", 0);
   since_ = static_cast<int>(get("evaluations_since_best", 0));
 }
 
-int train_mf(const Options& options, World& world, Log& log) { return MfRun(options, world, log).run(); }
+int train_mf(const Options& options, World& world, Log& log) {
+  return MfRun(options, world, log).run();
+}
 
 }  // namespace gradmill

@@ -19,7 +19,8 @@ struct Source {
 
   /// Row of the old tables, or -1.
   std::int32_t find(std::int64_t row) const {
-    const std::int32_t id = order.empty() ? static_cast<std::int32_t>(row) : order[static_cast<std::size_t>(row)];
+    const std::int32_t id =
+        order.empty() ? static_cast<std::int32_t>(row) : order[static_cast<std::size_t>(row)];
     return old_row(old_ids.find(ids.text(id)));
   }
 };
@@ -34,7 +35,8 @@ std::int64_t take_over(const Context& ctx, const MfTensor& tensor, const Source&
     if (old < 0) continue;
     const float* from = factors ? source.factors.row(old) : source.biases.data + old;
     const std::int64_t count = factors ? source.factors.cols : 1;
-    copy_bytes(ctx, tensor.values.row(r), tensor.values.device, from, Device{}, static_cast<std::size_t>(count) * sizeof(float));
+    copy_bytes(ctx, tensor.values.row(r), tensor.values.device, from, Device{},
+               static_cast<std::size_t>(count) * sizeof(float));
     taken += factors;
   }
   ctx.synchronize();
@@ -46,16 +48,18 @@ WarmStart warm_start(const Context& ctx, const Context& host, Communicator& comm
                      const Vocabulary& users, const Vocabulary& items, const std::string& path) {
   const MfModel old = MfModel::load(host, host, path);
   const FactorsView view = old.view();
-  const Source from_users{users, solver.user_order(), old.users(), [&](std::int32_t id) { return old.user_row(id); },
-                          view.users, view.user_biases};
-  const Source from_items{items, solver.item_order(), old.items(), [&](std::int32_t id) { return old.item_row(id); },
-                          view.items, view.item_biases};
+  const Source from_users{users,       solver.user_order(),
+                          old.users(), [&](std::int32_t id) { return old.user_row(id); },
+                          view.users,  view.user_biases};
+  const Source from_items{items,       solver.item_order(),
+                          old.items(), [&](std::int32_t id) { return old.item_row(id); },
+                          view.items,  view.item_biases};
   std::array<std::int64_t, 2> taken{};
   for (const MfTensor& tensor : solver.state()) {
     const bool of_users = tensor.name.starts_with("user");
     if (tensor.name.ends_with("_factors"))
-      expect(tensor.values.cols == view.items.cols, ErrorKind::checkpoint, "{}: has {} factors, this run {}", path,
-             view.items.cols, tensor.values.cols);
+      expect(tensor.values.cols == view.items.cols, ErrorKind::checkpoint,
+             "{}: has {} factors, this run {}", path, view.items.cols, tensor.values.cols);
     taken[of_users ? 0 : 1] += take_over(ctx, tensor, of_users ? from_users : from_items);
   }
   solver.restored();

@@ -182,8 +182,6 @@ void Parser::add_model_verbs() {
   key_flags(predict, kDevice);
   predict->add_option("-o,--output", options_.output,
                       "a .csv, .jsonl or .h5 file; default: CSV on standard output");
-  predict->add_option("--format", options_.format,
-                      "csv, jsonl or hdf5; default: by the output's name");
 
   CLI::App* recommend = verb("recommend", "the best items for users",
                              "  gradmill recommend runs/mf-0001 --user 42\n"
@@ -200,9 +198,7 @@ void Parser::add_model_verbs() {
   recommend->add_option("--exclude", options_.exclude, "ratings whose items are left out as well");
   recommend->add_flag("--with-seen", options_.with_seen, "also items that the user has rated");
   recommend->add_option("-o,--output", options_.output,
-                        "a .csv or .jsonl file; default: the terminal");
-  recommend->add_option("--format", options_.format,
-                        "table, csv or jsonl; default: by the output's name");
+                        "a .csv or .jsonl file, - for CSV on standard output; default: a table");
   key_flags(recommend, kDataFlags);
   key_flags(recommend, kDevice);
 
@@ -212,8 +208,6 @@ void Parser::add_model_verbs() {
   model_target(export_verb);
   export_verb->add_option("-o,--output", options_.output, "a .safetensors or .npz file")
       ->required();
-  export_verb->add_option("--format", options_.format,
-                          "safetensors or npz; default: by the output's name");
 }
 
 void Parser::add_data_verbs() {

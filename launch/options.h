@@ -23,7 +23,6 @@ struct Options {
   std::string exclude;             // further ratings whose items are left out
   bool with_seen = false;          // recommend items that the user has rated as well
   int count = 10;
-  std::string format;  // csv, jsonl, table, hdf5, safetensors, npz; empty: by the output's name
 
   // convert, inspect, validate, doctor
   std::string to = "hdf5";

@@ -11,6 +11,8 @@ RatingReadOptions read_options(const Config& config, int threads, int part, int 
                    : data.header == "no" ? RatingReadOptions::Header::no
                                          : RatingReadOptions::Header::detect;
 
+  options.layout =
+      data.layout == "lists" ? RatingReadOptions::Layout::lists : RatingReadOptions::Layout::rows;
   options.has_values = data.has_ratings;
   options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
   options.threads = threads;

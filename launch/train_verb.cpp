@@ -3,6 +3,8 @@
 
 namespace gradmill {
 
-int train_verb(const Options& options, World& world, Log& log) { return train_mf(options, world, log); }
+int train_verb(const Options& options, World& world, Log& log) {
+  return train_mf(options, world, log);
+}
 
 }  // namespace gradmill

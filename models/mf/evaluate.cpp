@@ -52,12 +52,15 @@ void add_user(Sums& sums, const std::int32_t* ranked, std::int32_t cut_off,
 }
 }  // namespace
 
-HeldOut::HeldOut(const Context& ctx, const Context& host, Communicator& comm,
-                 const MfSolver& solver, Ratings ratings)
-    : ctx_(ctx), host_(host), comm_(comm) {
+Ratings to_solver_rows(const MfSolver& solver, Ratings ratings) {
   to_rows(ratings.users, solver.user_order());
   to_rows(ratings.items, solver.item_order());
-  const RowBoundaries& boundaries = solver.user_boundaries();
+  return ratings;
+}
+
+HeldOut::HeldOut(const Context& ctx, const Context& host, Communicator& comm,
+                 const RowBoundaries& boundaries, Ratings ratings)
+    : ctx_(ctx), host_(host), comm_(comm) {
   const auto rank = static_cast<std::size_t>(comm.rank());
   first_user_ = boundaries[rank];
   users_ = boundaries[rank + 1] - first_user_;

@@ -21,13 +21,16 @@ struct RankingMetrics {
   std::int64_t users = 0;
 };
 
-/// Held-out ratings of one rank: those of its own users, in rows of the solver's tables (user -1 or
+/// Ids as numbered by the caller to rows of the solver's tables; -1 stays -1.
+Ratings to_solver_rows(const MfSolver& solver, Ratings ratings);
+
+/// Held-out ratings of one rank: those of its own users, in rows of the factor tables (user -1 or
 /// item -1: not in the training data; such users live on rank 0).
 class HeldOut {
  public:
-  /// Collective. ratings: this rank's, rows as numbered by the caller (before the solver's order).
-  HeldOut(const Context& ctx, const Context& host, Communicator& comm, const MfSolver& solver,
-          Ratings ratings);
+  /// Collective. boundaries: which users live on which rank; ratings: any rank's.
+  HeldOut(const Context& ctx, const Context& host, Communicator& comm,
+          const RowBoundaries& boundaries, Ratings ratings);
 
   /// Collective. Predictions are clipped to [low, high]. Unknown ids fall back to what is known.
   RatingMetrics rating_metrics(const FactorsView& factors, float low, float high) const;

@@ -1,6 +1,7 @@
 #include "models/mf/ratings.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 
@@ -74,15 +75,18 @@ Ratings exchange_ratings(const Context& host, Communicator& comm, Ratings mine,
         static_cast<std::int32_t>(e);
   comm.all_to_all(host, VectorView<const std::int64_t>(host_view(send_counts)), ones,
                   host_view(receive_counts), ones);
-  // One rank may have no ratings, and so no weights, while others have: all agree before they send.
-  std::int64_t weighted = !mine.weights.empty();
-  comm.all_reduce_sum(host, VectorView<std::int64_t>{&weighted, 1, {}});
+  // A rank without ratings has no weights or timestamps, though others do: all agree before they send.
+  std::array<std::int64_t, 2> present{!mine.weights.empty(), !mine.timestamps.empty()};
+  comm.all_reduce_sum(host, VectorView<std::int64_t>{present.data(), 2, {}});
   Ratings result;
   result.users = exchange_array(host, comm, mine.users, order, send_counts, receive_counts);
   result.items = exchange_array(host, comm, mine.items, order, send_counts, receive_counts);
   result.values = exchange_array(host, comm, mine.values, order, send_counts, receive_counts);
-  if (weighted)
+  if (present[0])
     result.weights = exchange_array(host, comm, mine.weights, order, send_counts, receive_counts);
+  if (present[1])
+    result.timestamps =
+        exchange_array(host, comm, mine.timestamps, order, send_counts, receive_counts);
   return result;
 }
 
@@ -147,18 +151,24 @@ CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::i
 
 CsrRatings CsrRatings::to(const Context& ctx) && {
   if (!ctx.is_cuda()) return std::move(*this);
-  CsrRatings moved;
-  moved.rows_ = rows_;
-  moved.cols_ = cols_;
+  CsrRatings moved = copy_to(ctx);
+  *this = CsrRatings{};
+  return moved;
+}
+
+CsrRatings CsrRatings::copy_to(const Context& ctx) const {
+  CsrRatings copy;
+  copy.rows_ = rows_;
+  copy.cols_ = cols_;
   auto upload = [&]<class T>(Buffer<T>& to, const Buffer<T>& from) {
     to = Buffer<T>::from_host(ctx, {from.view().data, static_cast<std::size_t>(from.size())});
   };
-  upload(moved.offsets_, offsets_);
-  upload(moved.indices_, indices_);
-  upload(moved.values_, values_);
-  upload(moved.weights_, weights_);
-  ctx.synchronize();  // the host arrays go away now
-  return moved;
+  upload(copy.offsets_, offsets_);
+  upload(copy.indices_, indices_);
+  upload(copy.values_, values_);
+  upload(copy.weights_, weights_);
+  ctx.synchronize();  // the host arrays may go away now
+  return copy;
 }
 
 CsrView<const float> CsrRatings::view() const {

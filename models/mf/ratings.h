@@ -14,6 +14,7 @@ namespace gradmill {
 struct Ratings {
   std::vector<std::int32_t> users, items;
   std::vector<float> values, weights;
+  std::vector<std::int64_t> timestamps;  // or empty; the solvers do not use them
   std::int64_t size() const { return static_cast<std::int64_t>(users.size()); }
 };
 
@@ -45,6 +46,7 @@ class CsrRatings {
                           std::span<const float> weights);
   /// The same in the memory of ctx's device.
   CsrRatings to(const Context& ctx) &&;
+  CsrRatings copy_to(const Context& ctx) const;
 
   CsrView<const float> view() const;
   VectorView<const float> weights() const { return weights_.view(); }
