@@ -2,6 +2,7 @@
 
 #include "launch/doctor.h"
 #include "launch/verbs.h"
+#include "runtime/error.h"
 
 namespace gradmill {
 

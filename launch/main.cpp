@@ -51,6 +51,7 @@ int report(const Error& error, World* world, Log& log) {
   if (!world || world->world_size() == 1) return code;
   if (silent) sleep(2);  // rank 0 tells it and ends everybody
   world->abort(code);
+  return code;  // not reached: abort does not return
 }
 
 int main_with(int argc, const char* const* argv) {
