@@ -132,11 +132,11 @@ CsrRatings read_seen(const Context& host, const Checkpoint& checkpoint, std::int
   checkpoint.read_rows("seen_items", 0, entries,
                        VectorView<std::int32_t>{cols.data(), entries, {}});
   std::int64_t sum = 0;
-  for (const std::int64_t count : counts) {
+  for (std::int64_t user = 0; user < users; ++user) {
+    const std::int64_t count = counts[static_cast<std::size_t>(user)];
     expect(count >= 0 && count <= entries - sum, ErrorKind::checkpoint,
            "{}: seen_counts do not add up", checkpoint.path());
-    rows.insert(rows.end(), static_cast<std::size_t>(count),
-                static_cast<std::int32_t>(&count - counts.data()));
+    rows.insert(rows.end(), static_cast<std::size_t>(count), static_cast<std::int32_t>(user));
     sum += count;
   }
   expect(sum == entries, ErrorKind::checkpoint,

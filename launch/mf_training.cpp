@@ -5,6 +5,7 @@
 #include <fstream>
 #include <optional>
 
+#include "data/rating_source.h"
 #include "launch/checkpoint.h"
 #include "launch/device.h"
 #include "launch/environment.h"
@@ -13,6 +14,7 @@
 #include "launch/mf_model.h"
 #include "launch/mf_warm_start.h"
 #include "launch/progress.h"
+#include "launch/report.h"
 #include "launch/run_directory.h"
 #include "launch/version.h"
 #include "models/mf/evaluate.h"
@@ -74,6 +76,7 @@ class MfRun {
             const Metrics& metrics, bool with_seen);
   void keep(std::int64_t epoch, const Metrics& metrics, bool best);
   void finish();
+  void write_report() const;
 
   const Options& options_;
   const Config& config_;
@@ -290,12 +293,40 @@ void MfRun::train() {
   }
 }
 
+void MfRun::write_report() const {
+  ReportData report;
+  report.title = directory_->name();
+  report.subtitle = fmt::format("{}, {} factors, {} rank{} on {}, {}", solver_->describe(),
+                                config_.model.num_factors, world_.world_size(),
+                                world_.world_size() == 1 ? "" : "s", ctx_->describe(), utc_time());
+  report.metrics = read_metrics(directory_->metrics());
+  if (!best_->name().empty())
+    report.results.emplace_back("best " + best_->name(), fmt::format("{:.5f}", best_->value()));
+  report.results.emplace_back("best epoch", std::to_string(best_->epoch() + 1));
+  report.results.emplace_back("training", short_time(seconds_));
+  double fastest = 0;
+  for (const MetricsRecord& record : report.metrics)
+    for (const auto& [name, value] : record.values)
+      if (name == "ratings_per_second") fastest = std::max(fastest, value);
+  report.results.emplace_back("throughput", short_count(fastest) + " ratings/s");
+  report.results.emplace_back("ratings", std::to_string(data_.train_rows));
+  if (data_.skipped)
+    report.warnings.push_back(fmt::format("{} records of the data were left out", data_.skipped));
+  report.config = to_toml(config_);
+  report.environment = host_facts();
+  write_text(directory_->report(), report_html(report));
+}
+
 void MfRun::finish() {
   progress_->finish();
   if (metrics_log_) metrics_log_->sync();
   if (best_->epoch() >= 0 && !best_->name().empty())
     log_.info(fmt::format("best {} {:.5f} after epoch {}", best_->name(), best_->value(),
                           best_->epoch() + 1));
+  if (world_.rank() == 0) {
+    write_report();
+    log_.info(fmt::format("report {}", directory_->report()));
+  }
   log_.info(fmt::format("model {}  ({:.2f} s of training)", directory_->model(), seconds_));
   if (!options_.trace.empty())
     ctx_->tracer().write(world_.world_size() == 1
@@ -304,6 +335,8 @@ void MfRun::finish() {
 }
 
 int MfRun::run() {
+  for (const std::string& source : {config_.data.train, config_.data.valid})
+    if (!source.empty()) (void)find_rating_files(source);  // before a folder is made for the run
   open_run();
   try {
     start();
