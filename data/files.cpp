@@ -166,11 +166,7 @@ FileRecord OutputFile::finish() {
   }
   if (::close(s.descriptor.release()) != 0 && errno != EINTR)
     fail_system(ErrorKind::io, "close", s.path);
-  if (s.written_path != s.path) {
-    if (::rename(s.written_path.c_str(), s.path.c_str()) != 0)
-      fail_system(ErrorKind::cannot_write, "replace the file", s.path);
-    sync_folder(parent_of(s.path));
-  }
+  if (s.written_path != s.path) replace_with(s.written_path, s.path);
   s.finished = true;
   s.record.digest = s.hasher.hex();
   return std::move(s.record);
@@ -288,6 +284,13 @@ void replace_file(const std::string& path, std::string_view bytes) {
   OutputFile file(path, Existing::replace);
   file.write(bytes);
   file.finish();
+}
+
+void replace_with(const std::string& written, const std::string& path) {
+  sync_file(written);
+  if (::rename(written.c_str(), path.c_str()) != 0)
+    fail_system(ErrorKind::cannot_write, fmt::format("rename {} to it", written), path);
+  sync_folder(parent_of(path));
 }
 
 void create_folder(const std::string& path) {

@@ -119,6 +119,8 @@ bool is_plain_name(std::string_view name);
 std::string read_file(const std::string& path, std::int64_t max_bytes);
 /// Existing::replace with all bytes at once.
 void replace_file(const std::string& path, std::string_view bytes);
+/// As Existing::replace, for a file that a library wrote and closed at `written`.
+void replace_with(const std::string& written, const std::string& path);
 void create_folder(const std::string& path);  // with parents; existing is fine
 void sync_folder(const std::string& path);
 /// Brings a file that another library wrote to the disk.

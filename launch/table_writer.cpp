@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "data/files.h"
+#include "data/hdf5_table.h"
 #include "data/utf8.h"
 #include "runtime/expect.h"
 
@@ -119,26 +120,67 @@ class TextTable : public TableWriter {
   bool json_;
 };
 
+/// Types are known from the first rows on, so the file is made then.
+class Hdf5TableWriter : public TableWriter {
+ public:
+  Hdf5TableWriter(std::string path, std::vector<std::string> names)
+      : path_(std::move(path)), names_(std::move(names)) {}
+  void append(const std::vector<TableColumn>& columns) override {
+    check_columns(columns, names_.size());
+    if (!table_) table_ = std::make_unique<Hdf5Table>(path_, typed(columns));
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      std::visit([&](const auto& values) { append(c, values); }, columns[c]);
+    }
+  }
+  void finish() override {
+    require(table_ != nullptr, "{}: no columns were given", path_);
+    table_->finish();
+  }
+
+ private:
+  using Type = Hdf5TableColumn::Type;
+  static Type type_of(const IdColumn* ids) {
+    return ids->kind == IdColumn::Kind::i64 ? Type::int64 : Type::text;
+  }
+  static Type type_of(std::span<const float>) { return Type::float32; }
+  static Type type_of(std::span<const double>) { return Type::float64; }
+  static Type type_of(std::span<const std::int64_t>) { return Type::int64; }
+  std::vector<Hdf5TableColumn> typed(const std::vector<TableColumn>& columns) const {
+    std::vector<Hdf5TableColumn> result;
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      result.push_back(
+          {std::visit([](const auto& v) { return type_of(v); }, columns[c]), names_[c]});
+    }
+    return result;
+  }
+  void append(std::size_t column, const IdColumn* ids) { table_->append(column, *ids); }
+  template <class T>
+  void append(std::size_t column, std::span<const T> values) {
+    table_->append(column, values.data(), static_cast<std::int64_t>(values.size()));
+  }
+
+  std::string path_;
+  std::vector<std::string> names_;
+  std::unique_ptr<Hdf5Table> table_;
+};
+
 }  // namespace
 
 std::int64_t column_rows(const TableColumn& column) {
-  const auto* ids = std::get_if<const IdColumn*>(&column);
-  if (ids) return (*ids)->size();
-  return std::visit(
-      [](const auto& values) {
-        if constexpr (std::is_pointer_v<std::decay_t<decltype(values)>>)
-          return std::int64_t{0};
-        else
-          return static_cast<std::int64_t>(values.size());
-      },
-      column);
+  if (const auto* ids = std::get_if<const IdColumn*>(&column)) return (*ids)->size();
+  if (const auto* f32 = std::get_if<std::span<const float>>(&column)) return std::ssize(*f32);
+  if (const auto* f64 = std::get_if<std::span<const double>>(&column)) return std::ssize(*f64);
+  return std::ssize(std::get<std::span<const std::int64_t>>(column));
 }
 
 std::unique_ptr<TableWriter> open_table(const std::string& path, std::vector<std::string> names) {
   if (path == "-" || path.ends_with(".csv"))
     return std::make_unique<TextTable>(path, std::move(names), false);
   if (path.ends_with(".jsonl")) return std::make_unique<TextTable>(path, std::move(names), true);
-  fail(ErrorKind::usage, "{}: a name ending in .csv or .jsonl expected", path);
+  if (path.ends_with(".h5") || path.ends_with(".hdf5")) {
+    return std::make_unique<Hdf5TableWriter>(path, std::move(names));
+  }
+  fail(ErrorKind::usage, "{}: a name ending in .csv, .jsonl, .h5 or .hdf5 expected", path);
 }
 
 }  // namespace gradmill

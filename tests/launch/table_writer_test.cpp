@@ -73,6 +73,42 @@ TEST(TableWriter, RowsOfManyCallsAndNone) {
   EXPECT_EQ(written("t.csv", {&none, &none, std::span<const float>()}), "user,item,prediction\n");
 }
 
+TEST(TableWriter, Hdf5HasADataSetAColumn) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "t.h5";
+  const IdColumn users = text_ids({"anna", "\xc3\xa4", "z"});
+  IdColumn items;
+  items.numbers = {1, -2, std::int64_t{1} << 40};
+  const std::vector<float> values{0.5f, 1, 2};
+  const auto table = open_table(path, {"user", "item", "prediction"});
+  for (int i = 0; i < 2; ++i) table->append({&users, &items, std::span<const float>(values)});
+  EXPECT_FALSE(std::filesystem::exists(path));
+  table->finish();
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+
+  RatingReadOptions options;
+  options.columns = {"user", "item", "prediction", "", ""};
+  const auto stream = open_hdf5_ratings({path}, options);
+  RatingChunk chunk;
+  std::int64_t rows = 0;
+  while (stream->next(chunk)) {
+    for (std::int64_t r = 0; r < chunk.rows(); ++r, ++rows) {
+      const auto i = static_cast<std::size_t>(r), of = static_cast<std::size_t>(rows % 3);
+      EXPECT_EQ(chunk.users.text(r), users.text(rows % 3));
+      EXPECT_EQ(chunk.items.numbers[i], items.numbers[of]);
+      EXPECT_EQ(chunk.values[i], values[of]);
+    }
+  }
+  EXPECT_EQ(rows, 6);
+
+  { open_table(path, {"a"})->append({&items}); }  // without finish() the old one stays
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+  const IdColumn bad = text_ids({"\xff"});
+  EXPECT_EQ(error_of([&] { open_table(path, {"a"})->append({&bad}); }).kind(), ErrorKind::data);
+  EXPECT_EQ(error_of([&] { open_table(folder / "no/t.h5", {"a"})->append({&items}); }).kind(),
+            ErrorKind::cannot_write);
+}
+
 TEST(TableWriter, RefusesWhatItCannotWrite) {
   const TemporaryFolder folder;
   EXPECT_EQ(error_of([&] { open_table(folder / "t.xlsx", {"a"}); }).kind(), ErrorKind::usage);
