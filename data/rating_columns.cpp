@@ -19,9 +19,9 @@ constexpr std::array<std::string_view, 28> kItem{
     "movieid",    "artist",     "artistid", "product", "productid", "asin",   "book",
     "bookid",     "isbn",       "track",    "trackid", "song",      "songid", "business",
     "businessid", "parentasin", "anime",    "animeid", "game",      "gameid", "movies"};
-constexpr std::array<std::string_view, 11> kValue{"rating",    "ratings", "value",      "values",
-                                                  "score",     "stars",   "bookrating", "count",
-                                                  "playcount", "plays",   "listencount"};
+constexpr std::array<std::string_view, 12> kValue{"rating",    "ratings", "value",       "values",
+                                                  "score",     "stars",   "bookrating",  "count",
+                                                  "playcount", "plays",   "listencount", "weight"};
 constexpr std::array<std::string_view, 4> kWeight{"weight", "weights", "confidence",
                                                   "sampleweight"};
 constexpr std::array<std::string_view, 7> kTimestamp{"timestamp", "timestamps",     "time", "ts",
@@ -62,7 +62,8 @@ int find_usual(const std::vector<std::string>& names, RatingRole role,
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
-  for (std::size_t i = 0; i < names.size() && i < 40; ++i) all.append(i ? ", " : "").append(names[i]);
+  for (std::size_t i = 0; i < names.size() && i < 40; ++i)
+    all.append(i ? ", " : "").append(names[i]);
   if (names.size() > 40) all += ", …";
   return names.empty() ? "none" : all;
 }
@@ -128,6 +129,10 @@ std::array<int, kRatingRoles> find_rating_columns(const std::string& where,
          "{}: no rating was found; name it, or '-' if every row is an interaction; there are: {}",
          where, joined(names));
   return found;
+}
+
+bool has_usual_name(const std::vector<std::string>& names, RatingRole role) {
+  return find_usual(names, role, std::vector<bool>(names.size())) >= 0;
 }
 
 void reject_record(ReadReport& report, BadRecords mode, BadRecord why, const std::string& message) {

@@ -1,10 +1,7 @@
 #include "data/text_layout.h"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <charconv>
-#include <span>
 
 #include "data/byte_source.h"
 #include "data/text_parse.h"
@@ -13,40 +10,10 @@
 namespace gradmill {
 namespace {
 
-using Role = TextLayout::Role;
+using Role = RatingRole;
 using Names = std::vector<std::string>;
 
 constexpr std::size_t kSampleRecords = 100;
-
-constexpr std::array kUserNames{"user",     "userid",     "uid",     "u",
-                                "reviewer", "reviewerid", "member",  "memberid",
-                                "customer", "customerid", "visitor", "visitorid"};
-constexpr std::array kItemNames{"item",       "itemid", "iid",      "i",        "movie",
-                                "movieid",    "artist", "artistid", "product",  "productid",
-                                "asin",       "book",   "bookid",   "isbn",     "track",
-                                "trackid",    "song",   "songid",   "business", "businessid",
-                                "parentasin", "anime",  "animeid",  "game",     "gameid"};
-constexpr std::array kValueNames{"rating", "ratings",     "value", "score",
-                                 "stars",  "bookrating",  "count", "playcount",
-                                 "plays",  "listencount", "weight"};
-constexpr std::array kWeightNames{"weight", "weights", "confidence", "sampleweight"};
-constexpr std::array kTimestampNames{"timestamp", "time",           "ts",
-                                     "unixtime",  "unixreviewtime", "date"};
-
-// Lower case without blanks, '_' and '-': "User_ID" and "userId" are both "userid".
-std::string plain_name(std::string_view name) {
-  std::string plain;
-  for (const char c : name)
-    if (c != '_' && c != '-' && c != ' ')
-      plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return plain;
-}
-
-std::string joined(const Names& names) {
-  std::string all;
-  for (const auto& name : names) all += (all.empty() ? "" : ", ") + name;
-  return all;
-}
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -124,14 +91,6 @@ std::string find_delimiter(Sample& sample, bool quotes) {
   return best;
 }
 
-template <class Known>
-int find_known(const Names& names, const Known& known) {
-  for (const char* name : known)
-    for (std::size_t c = 0; c < names.size(); ++c)
-      if (plain_name(names[c]) == name) return static_cast<int>(c);
-  return -1;
-}
-
 bool is_header(const Sample& sample, const RatingReadOptions& options) {
   if (options.header != RatingReadOptions::Header::detect)
     return options.header == RatingReadOptions::Header::yes;
@@ -141,119 +100,68 @@ bool is_header(const Sample& sample, const RatingReadOptions& options) {
     if (!name.empty() && !is_number(name) && std::count(first.begin(), first.end(), name))
       return true;
   if (std::any_of(first.begin(), first.end(), is_number)) return false;
-  if (find_known(first, kUserNames) >= 0 || find_known(first, kItemNames) >= 0 ||
-      find_known(first, kValueNames) >= 0)
+  if (has_usual_name(first, Role::user) || has_usual_name(first, Role::item) ||
+      has_usual_name(first, Role::value))
     return true;
   // No field of the first record is a number, but fields of the next are: those were names.
   return sample.records.size() > 1 &&
          std::any_of(sample.records[1].begin(), sample.records[1].end(), is_number);
 }
 
-/// Gives columns their roles.
-class Assignment {
- public:
-  Assignment(const std::string& path, const Names& names, bool header)
-      : path_(path), names_(names), header_(header), roles_(names.size(), Role::skip) {}
+bool is_timestamp(const Names& record, std::size_t column) {
+  std::int64_t time;
+  return column < record.size() && parse_timestamp(trimmed(record[column]), time);
+}
 
-  /// The column that the user asked for, by name or by position.
-  bool asked(Role role, const std::string& column) {
-    if (column.empty()) return false;
-    if (column == "-" && role != Role::user && role != Role::item) return true;
-    const auto found = std::find(names_.begin(), names_.end(), column);
-    if (header_ && found != names_.end()) {
-      take(role, static_cast<std::size_t>(found - names_.begin()));
-      return true;
-    }
-    std::size_t position = 0;
-    const auto [end, status] =
-        std::from_chars(column.data(), column.data() + column.size(), position);
-    expect(status == std::errc{} && end == column.data() + column.size() && position >= 1 &&
-               position <= names_.size(),
-           ErrorKind::data, "{}:1: there is no column \"{}\" for the {}; {}", path_, column,
-           role_name(role), what_there_is());
-    take(role, position - 1);
-    return true;
-  }
-  template <class Known>
-  bool known(Role role, const Known& known) {
-    for (const char* name : known)
-      for (std::size_t c = 0; c < names_.size(); ++c)
-        if (roles_[c] == Role::skip && plain_name(names_[c]) == name) {
-          roles_[c] = role;
-          return true;
-        }
-    return false;
-  }
-  bool position(Role role, std::size_t column) {
-    if (column >= names_.size() || roles_[column] != Role::skip) return false;
-    roles_[column] = role;
-    return true;
-  }
-  std::string what_there_is() const {
-    return header_ ? fmt::format("the columns are {}", joined(names_))
-                   : fmt::format("there are {} columns and no header", names_.size());
-  }
-  std::int64_t unused() const { return std::count(roles_.begin(), roles_.end(), Role::skip); }
-  const std::vector<Role>& roles() const { return roles_; }
-
- private:
-  void take(Role role, std::size_t column) {
-    expect(roles_[column] == Role::skip, ErrorKind::data,
-           "{}:1: column {} cannot be both {} and {}", path_, column + 1, role_name(roles_[column]),
-           role_name(role));
-    roles_[column] = role;
-  }
-  const std::string& path_;
-  const Names& names_;
-  bool header_;
-  std::vector<Role> roles_;
-};
-
+// Columns are called by their positions, unless a header has usual names; those that were not asked
+// for are then 1, 2, 3 and perhaps 4.
 std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool header,
-                             const RatingReadOptions& options) {
-  const Names& names = sample.records[0];
-  const RatingColumns& columns = options.columns;
-  Assignment a(path, names, header);
-  bool user = a.asked(Role::user, columns.user), item = a.asked(Role::item, columns.item);
-  bool value = !options.has_values || a.asked(Role::value, columns.value);
-  const bool weight = a.asked(Role::weight, columns.weight);
-  const bool timestamp = a.asked(Role::timestamp, columns.timestamp);
+                             RatingReadOptions options) {
+  Names names = sample.records[0];
   const bool by_name =
-      header && (find_known(names, kUserNames) >= 0 || find_known(names, kItemNames) >= 0);
-  if (by_name) {
-    user = user || a.known(Role::user, kUserNames);
-    item = item || a.known(Role::item, kItemNames);
-    value = value || a.known(Role::value, kValueNames);
-    if (!weight) a.known(Role::weight, kWeightNames);
-    if (!timestamp) a.known(Role::timestamp, kTimestampNames);
-  } else {
-    user = user || a.position(Role::user, 0);
-    item = item || a.position(Role::item, 1);
-    value = value || a.position(Role::value, 2) || names.size() == 2;
-    const Names* row = header ? (sample.records.size() > 1 ? &sample.records[1] : nullptr) : &names;
-    std::int64_t time;
-    if (!timestamp && names.size() == 4 && row && row->size() == 4 &&
-        parse_timestamp(trimmed((*row)[3]), time))
-      a.position(Role::timestamp, 3);
+      header && (has_usual_name(names, Role::user) || has_usual_name(names, Role::item));
+  RatingColumns& columns = options.columns;
+  for (std::string* asked :
+       {&columns.user, &columns.item, &columns.value, &columns.weight, &columns.timestamp}) {
+    const auto found = std::find(names.begin(), names.end(), *asked);
+    std::size_t position = 0;
+    std::from_chars(asked->data(), asked->data() + asked->size(), position);
+    if (header && by_name && found == names.end() && position >= 1 && position <= names.size())
+      *asked = names[position - 1];
+    if (header && !by_name && found != names.end())
+      *asked = std::to_string(found - names.begin() + 1);
   }
-  for (const auto& [found, role] : {std::pair{user, Role::user}, {item, Role::item}})
-    expect(found, ErrorKind::data, "{}:1: no {} column was found; {}; name it (or give its number)",
-           path, role_name(role), a.what_there_is());
-  expect(value || a.unused() == 0, ErrorKind::data,
-         "{}:1: no rating column was found; {}; name it, or '-' if every row is an interaction",
-         path, a.what_there_is());
-  return a.roles();
+  if (!by_name) {
+    const std::size_t first_row = header && sample.records.size() > 1 ? 1 : 0;
+    const auto otherwise = [](std::string& asked, const char* position) {
+      if (asked.empty()) asked = position;
+    };
+    otherwise(columns.user, "1");
+    otherwise(columns.item, "2");
+    otherwise(columns.value, names.size() == 2 ? "-" : "3");
+    otherwise(columns.weight, "-");
+    const bool fourth = names.size() == 4 && is_timestamp(sample.records[first_row], 3) &&
+                        columns.user != "4" && columns.item != "4" && columns.value != "4" &&
+                        columns.weight != "4";
+    otherwise(columns.timestamp, fourth ? "4" : "-");
+    for (std::size_t c = 0; c < names.size(); ++c) names[c] = std::to_string(c + 1);
+  }
+  const auto found = find_rating_columns(path + ":1", names, options);
+  std::vector<Role> roles(names.size(), TextLayout::kUnused);
+  for (int r = 0; r < kRatingRoles; ++r) {
+    if (found[static_cast<std::size_t>(r)] < 0) continue;
+    Role& role = roles[static_cast<std::size_t>(found[static_cast<std::size_t>(r)])];
+    expect(role == TextLayout::kUnused, ErrorKind::data, "{}:1: column {} cannot be both {} and {}",
+           path, found[static_cast<std::size_t>(r)] + 1, role_name(role),
+           role_name(static_cast<Role>(r)));
+    role = static_cast<Role>(r);
+  }
+  return roles;
 }
 
 }  // namespace
 
 bool TextLayout::has(Role role) const { return std::count(roles.begin(), roles.end(), role) > 0; }
-
-std::string_view role_name(Role role) {
-  constexpr std::array<std::string_view, 6> names{"unused", "user",   "item",
-                                                  "rating", "weight", "timestamp"};
-  return names[static_cast<std::size_t>(role)];
-}
 
 TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& options) {
   expect(options.delimiter.find_first_of("\"\r\n") == std::string::npos, ErrorKind::usage,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/csv.h"
+#include "data/rating_columns.h"
 #include "data/rating_stream.h"
 
 namespace gradmill {
@@ -17,21 +18,18 @@ constexpr std::string_view kTooLong =
     "the record is longer than 1 MiB; expected a line for each rating (is a quote not closed?)";
 
 struct TextLayout {
-  enum class Role : std::uint8_t { skip, user, item, value, weight, timestamp };
+  static constexpr auto kUnused = static_cast<RatingRole>(kRatingRoles);
   CsvDialect dialect;
   bool lists = false;
-  std::vector<Role> roles;      // [fields of a record]; empty for lists
+  std::vector<RatingRole> roles;  // [fields of a record]; empty for lists
   std::int64_t data_begin = 0;  // byte of the first record behind a byte-order mark and the header
   std::int64_t header_lines = 0;  // lines before data_begin
   bool has_rows = false;          // there is a record that is not blank
   double record_bytes = 32;       // mean of the first records
   double record_rows = 1;         // mean of the first records; more in lists
 
-  bool has(Role role) const;
+  bool has(RatingRole role) const;
 };
-
-/// The role's name in messages.
-std::string_view role_name(TextLayout::Role role);
 
 /// Finds the layout from the file's first lines. Errors: ErrorKind::data naming file and column.
 TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& options);

@@ -10,7 +10,7 @@
 namespace gradmill {
 namespace {
 
-using Role = TextLayout::Role;
+using Role = RatingRole;
 
 constexpr std::int64_t kMaxExamples = 10;
 constexpr float kPowersOfTen[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f,
@@ -193,7 +193,7 @@ const char* Parser::plain_record(const char* p) {
       case Role::timestamp:
         p = Plain::id(p, c.timestamps[r]);
         break;
-      case Role::skip:
+      default:  // unused
         if (*p == '"') return nullptr;
         while (*p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0') ++p;
         break;
@@ -319,7 +319,7 @@ void Parser::careful_record() {
       case Role::timestamp:
         ok = parse_timestamp(text, c.timestamps[r]);
         break;
-      case Role::skip:
+      default:
         break;
     }
     if (!ok) {

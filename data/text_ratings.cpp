@@ -12,7 +12,7 @@
 namespace gradmill {
 namespace {
 
-using Role = TextLayout::Role;
+using Role = RatingRole;
 
 constexpr double kMaxBlockBytes = 16 << 20;
 constexpr std::size_t kMaxExamples = 10;

@@ -115,7 +115,7 @@ TEST_F(TextRatings, Values) {
 TEST(TextParse, ShortDecimalsRoundAsStrtofDoes) {
   std::mt19937 rng(3);
   TextLayout layout;
-  layout.roles = {TextLayout::Role::user, TextLayout::Role::item, TextLayout::Role::value};
+  layout.roles = {RatingRole::user, RatingRole::item, RatingRole::value};
   std::string text;
   std::vector<float> want;
   for (int i = 0; i < 20000; ++i) {
@@ -185,19 +185,18 @@ TEST_F(TextRatings, Errors) {
       ":2:3: column 2 has text behind its closing quote; expected the delimiter (a quote inside "
       "quotes is written twice)");
   EXPECT_EQ(error("user,title,rating\n1,2,3\n"),
-            ":1: no item column was found; the columns are user, title, rating; name it (or give "
-            "its number)");
-  EXPECT_EQ(
-      error("user,item,liked\n1,2,3\n"),
-      ":1: no rating column was found; the columns are user, item, liked; name it, or '-' if every "
-      "row is an interaction");
+            ":1: no item was found; name it; there are: user, title, rating");
+  EXPECT_EQ(error("user,item,liked\n1,2,3\n"),
+            ":1: no rating was found; name it, or '-' if every row is an interaction; there are: "
+            "user, item, liked");
   RatingReadOptions options;
   options.columns.user = "who";
   EXPECT_EQ(error("user,item,rating\n1,2,3\n", options),
-            ":1: there is no column \"who\" for the user; the columns are user, item, rating");
+            ":1: there is no \"who\" for the user; there are: user, item, rating");
   options.columns.user = "5";
-  EXPECT_EQ(error("1,2,3\n", options),
-            ":1: there is no column \"5\" for the user; there are 3 columns and no header");
+  EXPECT_EQ(error("1,2,3\n", options), ":1: there is no \"5\" for the user; there are: 1, 2, 3");
+  options.columns.user = "2";
+  EXPECT_EQ(error("1,2,3\n", options), ":1: column 2 cannot be both user and item");
   EXPECT_NE(error("12\n13\n").find("a line of one field"), std::string::npos);
   EXPECT_NE(error(std::string("\xFF\xFE"
                               "1\0",
