@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "data/rating_source.h"
 #include "runtime/error.h"
 #include "tests/data/text_files.h"

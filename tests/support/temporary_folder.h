@@ -26,6 +26,12 @@ class TemporaryFolder {
 
   const std::string& path() const { return path_; }
   std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
+  /// Writes a file and gives its path.
+  std::string write(std::string_view name, std::string_view bytes) const {
+    std::ofstream(*this / name, std::ios::binary)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    return *this / name;
+  }
 
  private:
   std::string path_;
