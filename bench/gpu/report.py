@@ -16,9 +16,9 @@ def model_rows(runs):
     for run in sorted(runs.glob("*-k*-gpus*")):
         algorithm, factors, gpus = re.fullmatch(r"(\w+)-k(\d+)-gpus(\d+)", run.name).groups()
         records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        rates = sorted(r["ratings_per_s"] for r in records[1:] if r.get("ratings_per_s"))
+        rates = sorted(r["ratings_per_second"] for r in records[1:] if r.get("ratings_per_second"))
         if not rates:
-            sys.exit(f"{run}/metrics.jsonl: no epoch has ratings_per_s")
+            sys.exit(f"{run}/metrics.jsonl: no epoch has ratings_per_second")
         rate = rates[len(rates) // 2]
         yield {"model": algorithm, "factors": int(factors), "gpus": int(gpus), "epochs": len(rates),
                "ratings_per_s": rate, "ratings_per_s_per_gpu": rate / int(gpus)}
