@@ -292,6 +292,7 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
   }
   load_config_environment(options_.config);
   for (const Assignment& a : set_) set_config(options_.config, a.key, a.value, a.where);
+  options_.config.model = with_defaults(options_.config.model);
   if (options_.verb == "train") validate(options_.config);
   return {options_, std::nullopt};
 }

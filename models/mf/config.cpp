@@ -23,6 +23,14 @@ void in_range(std::string_view key, double value, double low, double high) {
 }
 }  // namespace
 
+MfConfig with_defaults(MfConfig c) {
+  const bool sgd = c.algorithm == "sgd";
+  if (c.regularization < 0) c.regularization = c.algorithm == "ials" ? 0.01 : 0.1;
+  if (c.bias_regularization < 0) c.bias_regularization = sgd ? c.regularization / 2 : c.regularization;
+  if (c.init_stddev < 0) c.init_stddev = sgd ? 0.4 : 0.1;
+  return c;
+}
+
 void validate(const MfConfig& c) {
   one_of("algorithm", c.algorithm, {"als", "sgd", "ials"});
   one_of("solver", c.solver, {"auto", "cholesky", "cg"});

@@ -103,8 +103,7 @@ void SgdSolver::run_epoch(std::int64_t) {
   SgdRates rates;
   rates.learning_rate = static_cast<float>(config_.learning_rate);
   rates.l2_factors = static_cast<float>(config_.regularization);
-  rates.l2_biases = static_cast<float>(
-      config_.bias_regularization < 0 ? config_.regularization : config_.bias_regularization);
+  rates.l2_biases = static_cast<float>(config_.bias_regularization);
   rates.adagrad = config_.adagrad;
   rates.global_mean = mean_;
   block_loss_.zero();

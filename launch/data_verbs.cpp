@@ -1,0 +1,72 @@
+// convert, inspect, validate, version: what needs no training.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "data/convert.h"
+#include "data/inspect.h"
+#include "data/validate.h"
+#include "launch/inspect_checkpoint.h"
+#include "launch/reading.h"
+#include "launch/verbs.h"
+#include "launch/version.h"
+#include "runtime/expect.h"
+#include "runtime/thread_pool.h"
+
+namespace gradmill {
+namespace {
+constexpr std::int64_t kBytesPerShard = std::int64_t{256}
+                                        << 20;  // of source text, when --shards is not given
+
+int default_shards(const std::string& source) {
+  std::error_code none;
+  const auto bytes =
+      std::filesystem::is_regular_file(source, none) ? std::filesystem::file_size(source, none) : 0;
+  return static_cast<int>(
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / kBytesPerShard + 1, 1, 1024));
+}
+}  // namespace
+
+int convert_verb(const Options& options, World&, Log& log) {
+  ConvertOptions convert;
+  convert.to = options.to == "tfrecord" ? ShardFormat::tfrecord : ShardFormat::hdf5;
+  convert.shards = options.shards ? options.shards : default_shards(options.target);
+  convert.force = options.force;
+  convert.deflate = options.deflate;
+  const int threads =
+      options.config.train.threads ? options.config.train.threads : available_cores();
+  convert.read = read_options(options.config, threads);
+  const ConvertReport report = convert_ratings(options.target, options.output, convert);
+  for (const std::string& example : report.read.examples) log.warning(example);
+  if (report.read.skipped)
+    log.warning(fmt::format("{} records were left out", report.read.skipped));
+  log.info(fmt::format("{}: {} rows of {} users and {} items in {} shard(s), {:.1f} MB, {:.1f} s",
+                       report.folder, report.read.rows, report.users, report.items, report.shards,
+                       static_cast<double>(report.bytes) / 1e6, report.seconds));
+  return 0;
+}
+
+int inspect_verb(const Options& options, World&, Log&) {
+  fmt::print("{}", inspect_path(options.target, options.json));
+  return 0;
+}
+
+int validate_verb(const Options& options, World&, Log&) {
+  ValidationOptions validation;
+  const int threads =
+      options.config.train.threads ? options.config.train.threads : available_cores();
+  validation.read = read_options(options.config, threads);
+  if (options.min_value) validation.min_value = static_cast<float>(*options.min_value);
+  if (options.max_value) validation.max_value = static_cast<float>(*options.max_value);
+  const ValidationReport report = validate_ratings(options.target, validation);
+  fmt::print("{}", options.json ? report.to_json() : report.to_text());
+  return report.ok() ? 0 : exit_code(ErrorKind::data);
+}
+
+int version_verb(const Options&, World&, Log&) {
+  fmt::print("{}\n", version_line());
+  return 0;
+}
+
+}  // namespace gradmill
