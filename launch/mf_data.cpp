@@ -42,12 +42,16 @@ RatingTable read(const Context& host, Communicator& comm, const Config& config,
 }
 
 Ratings take(RatingTable table) {
-  return {std::move(table.user), std::move(table.item), std::move(table.value),
-          std::move(table.weight), {}};
+  return {std::move(table.user),
+          std::move(table.item),
+          std::move(table.value),
+          std::move(table.weight),
+          {}};
 }
 
 /// Sends every user's rows to one rank, so that a user's last rating can be told there.
-RatingTable with_whole_users(const Context& host, Communicator& comm, RatingTable table, const MfData& data) {
+RatingTable with_whole_users(const Context& host, Communicator& comm, RatingTable table,
+                             const MfData& data) {
   if (comm.world_size() == 1) return table;
   RowBoundaries boundaries{0};
   for (int rank = 0; rank < comm.world_size(); ++rank)
@@ -57,8 +61,13 @@ RatingTable with_whole_users(const Context& host, Communicator& comm, RatingTabl
   Ratings rows = take(std::move(table));
   rows.timestamps = std::move(timestamps);
   rows = exchange_ratings(host, comm, std::move(rows), keys, boundaries);
-  return {data.users, data.items, std::move(rows.users), std::move(rows.items), std::move(rows.values),
-          std::move(rows.weights), std::move(rows.timestamps)};
+  return {data.users,
+          data.items,
+          std::move(rows.users),
+          std::move(rows.items),
+          std::move(rows.values),
+          std::move(rows.weights),
+          std::move(rows.timestamps)};
 }
 
 /// Values are given by the reader or, for interactions, 1 each.

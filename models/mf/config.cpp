@@ -26,7 +26,8 @@ void in_range(std::string_view key, double value, double low, double high) {
 MfConfig with_defaults(MfConfig c) {
   const bool sgd = c.algorithm == "sgd";
   if (c.regularization < 0) c.regularization = c.algorithm == "ials" ? 0.01 : 0.1;
-  if (c.bias_regularization < 0) c.bias_regularization = sgd ? c.regularization / 2 : c.regularization;
+  if (c.bias_regularization < 0)
+    c.bias_regularization = sgd ? c.regularization / 2 : c.regularization;
   if (c.init_stddev < 0) c.init_stddev = sgd ? 0.4 : 0.1;
   return c;
 }
