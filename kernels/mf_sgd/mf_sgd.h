@@ -11,17 +11,19 @@ struct SgdRating {
   float value;
 };
 
-/// Ratings cut into user_blocks x item_blocks; block (i, j) is entries offsets[i * item_blocks + j] ..
-/// offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block i
-/// appear in no other user block, and items likewise.
+/// Ratings cut into user_blocks x item_blocks; block (i, j) is entries offsets[i * item_blocks + j]
+/// .. offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block
+/// i appear in no other user block, and items likewise.
+/// If groups are given, block n is also cut into the groups block_groups[n] .. block_groups[n + 1]
+/// - 1; group g is entries group_offsets[g] .. group_offsets[g + 1], and no two of them share a user
+/// or an item: a group may be applied at once, with the same result as in order.
 struct SgdBlocks {
   VectorView<const SgdRating> ratings;
   VectorView<const std::int64_t> offsets;  // [user_blocks * item_blocks + 1]
   std::int32_t user_blocks = 0;
   std::int32_t item_blocks = 0;
-  std::int32_t tiles = 1;
-  VectorView<const std::int64_t>
-      tile_offsets;  // [user_blocks * item_blocks * tiles^2 + 1] or empty
+  VectorView<const std::int64_t> block_groups;   // [user_blocks * item_blocks + 1] or empty
+  VectorView<const std::int64_t> group_offsets;  // [groups + 1] or empty
 };
 
 struct SgdRates {
@@ -35,15 +37,22 @@ struct SgdRates {
 
 /// A pass of SGD over the blocks (i, (i + shift) mod item_blocks) for all user blocks i: no two of them
 /// share a user or an item, so they run at the same time, and each is applied in order.
-///   e = r - (global_mean + bu + bi + <p, q>);  p += rate_p (e q - l2 p);  q += rate_q (e p - l2 q);
-///   bu += rate (e - l2_biases bu), bi likewise. adagrad: rate_p = learning_rate / sqrt(accumulated),
-///   accumulated += |gradient|^2 / k, starting at 1, per row (Chin et al., "A learning-rate schedule
-///   for stochastic gradient methods to matrix factorization", PAKDD'15).
+///   e = r - (global_mean + bu + bi + <p, q>)
+///   p += rate_p (e q - l2 p);  q += rate_q (e p - l2 q)
+///   bu += rate_bu (e - l2_biases bu);  bi likewise
+/// all from the values before the rating. adagrad: rate = learning_rate / sqrt(accumulated), one per
+/// row and one per bias, then accumulated += |gradient|^2 / k (row), += gradient^2 (bias) (Chin et
+/// al., "A learning-rate schedule for stochastic gradient methods to matrix factorization",
+/// PAKDD'15). |gradient|^2 = e^2 |q|^2 - 2 e l2 <p, q> + l2^2 |p|^2, and |p|^2 of the next rating
+/// follows from the same three numbers, so a row's squared norm is part of its state and a rating
+/// costs one dot product.
 /// Shapes   users [U, k], items [I, k]; padding up to the stride is zero and stays zero.
-///          user_state / item_state [rows, 4]: bias, its accumulator, the row's accumulator, unused.
+///          user_state / item_state [rows, 4]: bias, its accumulator, the row's accumulator, the
+///          row's squared norm. To start with: 0, 1, 1, |row|^2.
 /// Effects  updates factors, states; adds the block's sum of e^2 (before its updates) into
 ///          loss [user_blocks], one slot a block, so that the sum does not depend on timing.
-/// Bytes    12 + 8 k (two rows read and written) + 32 per rating.    FLOPs  10 k + 20 per rating.
+/// Bytes    12 + 16 k (two rows read and written) + 64 (states) per rating, less what stays in cache.
+/// FLOPs    8 k + 60 per rating.
 /// Order    bits depend on the arguments only: not on threads, nor on the grid.
 struct MfSgdArgs {
   SgdBlocks blocks;
@@ -71,7 +80,8 @@ template <class V>
 void MfSgdArgs::visit(V& v) {
   v.in("ratings", blocks.ratings);
   v.in("offsets", blocks.offsets);
-  v.in("tile_offsets", blocks.tile_offsets);
+  v.in("block_groups", blocks.block_groups);
+  v.in("group_offsets", blocks.group_offsets);
   v.out("users", users);
   v.out("items", items);
   v.out("user_state", user_state);

@@ -13,7 +13,6 @@
 
 namespace gradmill {
 namespace {
-constexpr std::int32_t kTiles = 16;
 constexpr std::int64_t kChunk = 1 << 18;  // ratings read by one thread at a time
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -32,46 +31,85 @@ void deal(std::span<const std::int32_t> heaviest_first, std::span<const std::int
   }
 }
 
+std::int64_t strips_of(std::int64_t rows) { return (rows + kStripUsers - 1) / kStripUsers; }
+
 SgdSide make_side(std::span<const std::int64_t> counts, std::int32_t blocks) {
-  SgdSide side{blocks, kTiles, std::vector<std::int32_t>(counts.size()), {}};
-  std::vector<std::int32_t> order(counts.size()), block_of(counts.size()), tile_of(counts.size());
+  SgdSide side{blocks, std::vector<std::int32_t>(counts.size()), {0}};
+  std::vector<std::int32_t> order(counts.size()), block_of(counts.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](std::int32_t a, std::int32_t b) { return counts[at(a)] > counts[at(b)]; });
   deal(order, counts, blocks, block_of);
-  std::vector<std::vector<std::int32_t>> rows_of_block(at(blocks));
-  for (const std::int32_t row : order) rows_of_block[at(block_of[at(row)])].push_back(row);
-
-  side.tile_first.assign(at(blocks) * kTiles + 1, 0);
-  for (std::int32_t block = 0; block < blocks; ++block) {
-    deal(rows_of_block[at(block)], counts, kTiles, tile_of);
-    for (const std::int32_t row : rows_of_block[at(block)])
-      ++side.tile_first[at(block * kTiles + tile_of[at(row)]) + 1];
+  std::vector<std::vector<std::int32_t>> members(at(blocks));
+  for (const std::int32_t row : order) members[at(block_of[at(row)])].push_back(row);
+  std::int32_t next = 0;
+  for (const auto& rows : members) {  // heavy rows spread over the strips
+    const std::size_t strips = at(strips_of(static_cast<std::int64_t>(rows.size())));
+    for (std::size_t strip = 0; strip < strips; ++strip)
+      for (std::size_t r = strip; r < rows.size(); r += strips) side.storage[at(rows[r])] = next++;
+    side.block_first.push_back(next);
   }
-  std::partial_sum(side.tile_first.begin(), side.tile_first.end(), side.tile_first.begin());
-  std::vector<std::int64_t> next(side.tile_first.begin(), side.tile_first.end() - 1);
-  for (const std::int32_t row : order)
-    side.storage[at(row)] =
-        static_cast<std::int32_t>(next[at(block_of[at(row)] * kTiles + tile_of[at(row)])]++);
   return side;
 }
 
-/// Tile (counted through all blocks) of each storage row.
-std::vector<std::int32_t> tile_of_storage(const SgdSide& side) {
-  std::vector<std::int32_t> tile(side.storage.size());
-  for (std::size_t t = 0; t + 1 < side.tile_first.size(); ++t)
-    std::fill(tile.begin() + side.tile_first[t], tile.begin() + side.tile_first[t + 1],
-              static_cast<std::int32_t>(t));
-  return tile;
+/// Block of each storage row.
+std::vector<std::int32_t> block_of_storage(const SgdSide& side) {
+  std::vector<std::int32_t> block(side.storage.size());
+  for (std::int32_t b = 0; b < side.blocks; ++b)
+    std::fill(block.begin() + side.first(b), block.begin() + side.first(b + 1), b);
+  return block;
 }
 
 struct Keyed {
-  std::uint32_t tile, key;
+  std::uint32_t strip, key;
   SgdRating rating;
   auto order() const {  // ends with the whole content, so that equal elements are identical
-    return std::tuple(tile, key, rating.user, rating.item,
+    return std::tuple(strip, key, rating.user, rating.item,
                       std::bit_cast<std::uint32_t>(rating.value));
   }
+};
+
+/// Puts ratings into groups without a common row: see sgd_ratings().
+class GroupSchedule {
+ public:
+  GroupSchedule(std::int64_t users, std::int64_t items)
+      : after_user_(at(users)), after_item_(at(items)) {}
+
+  /// The ratings of one strip by group, and the groups' sizes; row ids count from 0.
+  void schedule(std::span<const SgdRating> ratings, std::span<SgdRating> out,
+                std::vector<std::int64_t>& sizes) {
+    group_.clear();
+    sizes.clear();
+    open_.clear();
+    for (const SgdRating& r : ratings) {
+      const std::size_t group =
+          first_open(at(std::max(after_user_[at(r.user)], after_item_[at(r.item)])), sizes);
+      group_.push_back(group);
+      after_user_[at(r.user)] = after_item_[at(r.item)] = static_cast<std::int32_t>(group) + 1;
+      if (++sizes[group] == kGroupRatings) open_[group] = group + 1;
+    }
+    std::vector<std::int64_t> next(sizes.size());
+    std::exclusive_scan(sizes.begin(), sizes.end(), next.begin(), std::int64_t{0});
+    for (std::size_t e = 0; e < ratings.size(); ++e) out[at(next[group_[e]]++)] = ratings[e];
+    for (const SgdRating& r : ratings) after_user_[at(r.user)] = after_item_[at(r.item)] = 0;
+  }
+
+ private:
+  std::size_t first_open(std::size_t group, std::vector<std::int64_t>& sizes) {
+    const auto grow = [&] {
+      if (group < sizes.size()) return;
+      sizes.push_back(0);  // group <= sizes.size(): a row's last group exists
+      open_.push_back(group);
+    };
+    for (grow(); open_[group] != group; grow()) {
+      if (open_[group] < open_.size()) open_[group] = open_[open_[group]];  // halves the path
+      group = open_[group];
+    }
+    return group;
+  }
+
+  std::vector<std::int32_t> after_user_, after_item_;  // first group that a row may join
+  std::vector<std::size_t> group_, open_;  // open_[g]: g if it has room, else a later group
 };
 
 /// Builds the blocks [first, last) of a grid in three passes: count, deal out, order each block.
@@ -85,8 +123,8 @@ class Builder {
         seed_(seed),
         first_(first),
         blocks_(std::int64_t{last - first} * grid.items.blocks),
-        user_tile_(tile_of_storage(grid.users)),
-        item_tile_(tile_of_storage(grid.items)) {}
+        user_block_(block_of_storage(grid.users)),
+        item_block_(block_of_storage(grid.items)) {}
 
   void run() {
     const auto size = static_cast<std::int64_t>(triples_.values.size());
@@ -110,13 +148,19 @@ class Builder {
         out_[at(next[at(chunk)][at(block)]++)] = r;
       });
     });
-    tile_offsets.assign(at(blocks_ * kTiles * kTiles) + 1, sum);
-    ctx_.threads().parallel_for(blocks_, 1,
-                                [&](std::int64_t block, std::int64_t, int) { order_block(block); });
+    std::vector<std::vector<std::int64_t>> groups(at(blocks_));
+    ctx_.threads().parallel_for(blocks_, 1, [&](std::int64_t block, std::int64_t, int) {
+      groups[at(block)] = order_block(block);
+    });
+    for (const auto& ends : groups) {
+      block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
+      group_offsets.insert(group_offsets.end(), ends.begin(), ends.end());
+    }
+    block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
     ratings.upload(staging_);
   }
 
-  std::vector<std::int64_t> offsets, tile_offsets;
+  std::vector<std::int64_t> offsets, block_groups, group_offsets{0};
   Buffer<SgdRating> ratings;
 
  private:
@@ -127,8 +171,7 @@ class Builder {
       check(e);
       const std::int32_t user = grid_.users.storage[at(triples_.users[at(e)])],
                          item = grid_.items.storage[at(triples_.items[at(e)])];
-      const std::int32_t i = user_tile_[at(user)] / kTiles - first_,
-                         j = item_tile_[at(item)] / kTiles;
+      const std::int32_t i = user_block_[at(user)] - first_, j = item_block_[at(item)];
       const std::int64_t block = std::int64_t{i} * grid_.items.blocks + j;
       if (i < 0 || block >= blocks_) continue;  // another rank's user
       body(block, SgdRating{user, item, triples_.values[at(e)]});
@@ -143,29 +186,43 @@ class Builder {
             item, grid_.users.storage.size(), grid_.items.storage.size());
   }
 
-  void order_block(std::int64_t block) {
+  /// Orders a block; returns where its groups end.
+  std::vector<std::int64_t> order_block(std::int64_t block) {
     const std::int64_t begin = offsets[at(block)], end = offsets[at(block) + 1];
-    const auto user_base = static_cast<std::int32_t>(grid_.users.first(first_));
+    const std::int32_t i = first_ + static_cast<std::int32_t>(block / grid_.items.blocks),
+                       j = static_cast<std::int32_t>(block % grid_.items.blocks);
+    const auto user_first = static_cast<std::int32_t>(grid_.users.first(i)),
+               item_first = static_cast<std::int32_t>(grid_.items.first(j)),
+               user_base = static_cast<std::int32_t>(grid_.users.first(first_));
+    const std::int64_t users = grid_.users.rows_of(i);
+    const std::int64_t strip_users = users ? (users + strips_of(users) - 1) / strips_of(users) : 1;
     std::vector<Keyed> keyed(at(end - begin));
     for (std::int64_t e = begin; e < end; ++e) {
       const SgdRating r = out_[at(e)];
       const auto pair =
           static_cast<std::uint64_t>(r.user) << 32 | static_cast<std::uint32_t>(r.item);
-      keyed[at(e - begin)] = {static_cast<std::uint32_t>(user_tile_[at(r.user)] % kTiles * kTiles +
-                                                         item_tile_[at(r.item)] % kTiles),
+      keyed[at(e - begin)] = {static_cast<std::uint32_t>((r.user - user_first) / strip_users),
                               random_bits(seed_, RandomStream::shuffle, pair).x[0],
-                              {r.user - user_base, r.item, r.value}};
+                              {r.user - user_first, r.item - item_first, r.value}};
     }
     std::sort(keyed.begin(), keyed.end(),
               [](const Keyed& a, const Keyed& b) { return a.order() < b.order(); });
-    std::int64_t tile = 0;
-    std::int64_t* first_of_tile = tile_offsets.data() + block * kTiles * kTiles;
-    for (std::int64_t e = begin; e < end; ++e) {
-      const Keyed& k = keyed[at(e - begin)];
-      while (tile <= k.tile) first_of_tile[tile++] = e;
-      out_[at(e)] = k.rating;
+    GroupSchedule groups(users, grid_.items.rows_of(j));
+    std::vector<SgdRating> strip;
+    std::vector<std::int64_t> ends, sizes;
+    std::int64_t done = begin;
+    for (std::size_t e = 0; e < keyed.size();) {
+      strip.clear();
+      for (const std::uint32_t s = keyed[e].strip; e < keyed.size() && keyed[e].strip == s; ++e)
+        strip.push_back(keyed[e].rating);
+      groups.schedule(strip, out_.subspan(at(done), strip.size()), sizes);
+      for (const std::int64_t size : sizes) ends.push_back(done += size);
     }
-    while (tile < kTiles * kTiles) first_of_tile[tile++] = end;
+    for (SgdRating& r : out_.subspan(at(begin), at(end - begin))) {
+      r.user += user_first - user_base;
+      r.item += item_first;
+    }
+    return ends;
   }
 
   const Context& ctx_;
@@ -174,7 +231,7 @@ class Builder {
   std::uint64_t seed_;
   std::int32_t first_;
   std::int64_t blocks_;
-  std::vector<std::int32_t> user_tile_, item_tile_;
+  std::vector<std::int32_t> user_block_, item_block_;
   std::vector<SgdRating> staging_;  // where ctx_'s memory cannot be written from here
   std::span<SgdRating> out_;
 };
@@ -216,10 +273,10 @@ SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t fir
   result.first_block_ = first;
   result.user_blocks_ = last - first;
   result.item_blocks_ = grid.items.blocks;
-  result.tiles_ = kTiles;
   result.ratings_ = std::move(builder.ratings);
   result.offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.offsets);
-  result.tile_offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.tile_offsets);
+  result.block_groups_ = Buffer<std::int64_t>::from_host(ctx, builder.block_groups);
+  result.group_offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.group_offsets);
   return result;
 }
 

@@ -12,17 +12,15 @@
 
 namespace gradmill {
 
-/// One side of the grid. Rows (users or items) are renumbered so that a block's rows, and within it
-/// a tile's rows, are contiguous in storage: threads share no cache lines of factors, and a block is
-/// sent in one piece.
+/// One side of the grid. Rows (users or items) are renumbered so that a block's rows are contiguous in
+/// storage: threads share no cache lines of factors, and a block is sent in one piece.
 struct SgdSide {
   std::int32_t blocks = 1;
-  std::int32_t tiles = 1;                // per block
-  std::vector<std::int32_t> storage;     // [rows] storage row of row r; a permutation
-  std::vector<std::int64_t> tile_first;  // [blocks * tiles + 1] first storage row of each tile
+  std::vector<std::int32_t> storage;      // [rows] storage row of row r; a permutation
+  std::vector<std::int64_t> block_first;  // [blocks + 1] first storage row of each block
 
   std::int64_t first(std::int32_t block) const {
-    return tile_first[static_cast<std::size_t>(block) * static_cast<std::size_t>(tiles)];
+    return block_first[static_cast<std::size_t>(block)];
   }
   std::int64_t rows_of(std::int32_t block) const { return first(block + 1) - first(block); }
 };
@@ -37,12 +35,15 @@ struct SgdGrid {
 /// a machine or the ranks of a job.
 std::int32_t sgd_block_count(std::int64_t ratings, std::int64_t users, std::int64_t items);
 
-/// The grid for rows with so many ratings each. Heaviest rows first, each to the block (then tile)
-/// that has the least ratings so far (Graham, "Bounds on multiprocessing timing anomalies", SIAM J.
-/// Appl. Math. 17, 1969: within 4/3 of the best). Every rank passes the counts of all ranks' ratings
-/// and gets the same grid.
+/// The grid for rows with so many ratings each. Heaviest rows first, each to the block that has the
+/// least ratings so far (Graham, "Bounds on multiprocessing timing anomalies", SIAM J. Appl. Math.
+/// 17, 1969: within 4/3 of the best). Every rank passes the counts of all ranks' ratings and gets
+/// the same grid.
 SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
                  std::span<const std::int64_t> item_counts);
+
+inline constexpr std::int64_t kStripUsers = 512;
+inline constexpr std::int64_t kGroupRatings = 32;
 
 /// Ratings as triples: row ids (not storage rows) and values, in any order.
 struct RatingTriples {
@@ -62,15 +63,18 @@ class SgdRatings {
  private:
   friend SgdRatings sgd_ratings(const Context&, const SgdGrid&, std::int32_t, std::int32_t,
                                 const RatingTriples&, std::uint64_t);
-  std::int32_t first_block_ = 0, user_blocks_ = 0, item_blocks_ = 0, tiles_ = 1;
+  std::int32_t first_block_ = 0, user_blocks_ = 0, item_blocks_ = 0;
   Buffer<SgdRating> ratings_;
-  Buffer<std::int64_t> offsets_, tile_offsets_;
+  Buffer<std::int64_t> offsets_, block_groups_, group_offsets_;
 };
 
 /// Cuts the ratings of users in user blocks [first, last); ratings of other users are left out, so a
 /// rank may pass all that it has read. SgdRating::user counts from the range's first storage row
-/// (grid.users.first(first)), SgdRating::item is the storage row. Within a tile the order is that of
-/// a keyed hash of (user, item).
+/// (grid.users.first(first)), SgdRating::item is the storage row.
+/// Order    strips of at most kStripUsers users, so that few user rows are in use at a time; in a
+///          strip groups of up to kGroupRatings ratings without a common row, by list scheduling:
+///          each rating, in the order of a keyed hash of user and item, joins the first group that
+///          has room after the last groups of its rows.
 /// Errors   contract if the spans' lengths or an id disagree with the grid.
 SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
                        std::int32_t last, const RatingTriples& triples, std::uint64_t seed);

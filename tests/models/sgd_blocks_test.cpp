@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
 #include <tuple>
 
 #include "runtime/error.h"
@@ -48,7 +49,7 @@ class SgdBlocksTest : public ::testing::TestWithParam<std::int64_t> {
   const Context ctx = Context::cpu(2);
 };
 
-TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockAndTileOfItsRows) {
+TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockOfItsRows) {
   const Ratings ratings = zipf_ratings(GetParam(), 500, 300, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
   const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
@@ -56,20 +57,16 @@ TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockAndTileOfItsRows) {
 
   ASSERT_EQ(b.ratings.size, GetParam());
   ASSERT_EQ(b.offsets.size, b.user_blocks * b.item_blocks + 1);
-  ASSERT_EQ(b.tile_offsets.size, (b.offsets.size - 1) * b.tiles * b.tiles + 1);
-  for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block)
-    EXPECT_EQ(b.offsets[block], b.tile_offsets[block * b.tiles * b.tiles]);
   std::vector<Triple> want, got;
-  for (std::int64_t tile = 0; tile + 1 < b.tile_offsets.size; ++tile) {
-    const std::int64_t block = tile / (b.tiles * b.tiles), a = tile / b.tiles % b.tiles;
-    const std::int64_t row = block / b.item_blocks * b.tiles + a,
-                       column = block % b.item_blocks * b.tiles + tile % b.tiles;
-    for (std::int64_t e = b.tile_offsets[tile]; e < b.tile_offsets[tile + 1]; ++e) {
+  for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block) {
+    const auto i = static_cast<std::int32_t>(block / b.item_blocks),
+               j = static_cast<std::int32_t>(block % b.item_blocks);
+    for (std::int64_t e = b.offsets[block]; e < b.offsets[block + 1]; ++e) {
       const SgdRating& r = b.ratings[e];
-      EXPECT_GE(r.user, grid.users.tile_first[static_cast<std::size_t>(row)]);
-      EXPECT_LT(r.user, grid.users.tile_first[static_cast<std::size_t>(row) + 1]);
-      EXPECT_GE(r.item, grid.items.tile_first[static_cast<std::size_t>(column)]);
-      EXPECT_LT(r.item, grid.items.tile_first[static_cast<std::size_t>(column) + 1]);
+      EXPECT_GE(r.user, grid.users.first(i));
+      EXPECT_LT(r.user, grid.users.first(i + 1));
+      EXPECT_GE(r.item, grid.items.first(j));
+      EXPECT_LT(r.item, grid.items.first(j + 1));
       got.emplace_back(r.user, r.item, r.value);
     }
   }
@@ -82,6 +79,29 @@ TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockAndTileOfItsRows) {
   EXPECT_EQ(got, want);
 }
 
+TEST_P(SgdBlocksTest, GroupsCutBlocksAndShareNoRow) {
+  const Ratings ratings = zipf_ratings(GetParam(), 700, 300, 1.0);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdBlocks b = cut.blocks();
+  ASSERT_EQ(b.block_groups.size, b.offsets.size);
+  for (std::int64_t block = 0; block < b.offsets.size; ++block)
+    ASSERT_EQ(b.group_offsets[b.block_groups[block]], b.offsets[block]);
+  EXPECT_EQ(b.group_offsets[b.group_offsets.size - 1], GetParam());
+  for (std::int64_t g = 0; g + 1 < b.group_offsets.size; ++g) {
+    const std::int64_t size = b.group_offsets[g + 1] - b.group_offsets[g];
+    EXPECT_GE(size, 1);
+    EXPECT_LE(size, kGroupRatings);
+    std::set<std::int32_t> users, items;
+    for (std::int64_t e = b.group_offsets[g]; e < b.group_offsets[g + 1]; ++e) {
+      users.insert(b.ratings[e].user);
+      items.insert(b.ratings[e].item);
+    }
+    EXPECT_EQ(static_cast<std::int64_t>(users.size()), size);
+    EXPECT_EQ(static_cast<std::int64_t>(items.size()), size);
+  }
+}
+
 TEST_P(SgdBlocksTest, StorageIsAPermutation) {
   const Ratings ratings = zipf_ratings(GetParam(), 257, 33, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
@@ -89,7 +109,6 @@ TEST_P(SgdBlocksTest, StorageIsAPermutation) {
     std::vector<std::int32_t> rows = side->storage;
     std::sort(rows.begin(), rows.end());
     for (std::size_t r = 0; r < rows.size(); ++r) EXPECT_EQ(rows[r], static_cast<std::int32_t>(r));
-    EXPECT_TRUE(std::is_sorted(side->tile_first.begin(), side->tile_first.end()));
     EXPECT_EQ(side->first(side->blocks), static_cast<std::int64_t>(rows.size()));
   }
 }
@@ -131,18 +150,27 @@ TEST_P(SgdBlocksTest, AnyRankSplitAndInputOrderGiveTheSameBlocks) {
 INSTANTIATE_TEST_SUITE_P(Sizes, SgdBlocksTest,
                          ::testing::Values(0, 1, 31, 32, 33, 257, 10'000, 100'000));
 
-TEST(SgdBlocks, TheSeedChangesTheOrderWithinTilesOnly) {
+TEST(SgdBlocks, TheSeedChangesTheOrderWithinBlocksOnly) {
   const Context ctx = Context::cpu(1);
   const Ratings ratings = zipf_ratings(10'000, 100, 80, 0.5);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
   const SgdRatings a = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
   const SgdRatings b = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 2);
   bool differs = false;
-  for (std::int64_t t = 0; t < a.blocks().tile_offsets.size; ++t)
-    ASSERT_EQ(a.blocks().tile_offsets[t], b.blocks().tile_offsets[t]);
+  for (std::int64_t n = 0; n < a.blocks().offsets.size; ++n)
+    ASSERT_EQ(a.blocks().offsets[n], b.blocks().offsets[n]);
   for (std::int64_t e = 0; e < a.size(); ++e)
     differs |= !same_bits(a.blocks().ratings[e], b.blocks().ratings[e]);
   EXPECT_TRUE(differs);
+}
+
+TEST(SgdBlocks, GroupsAreLargeUnlessARowIsHeavy) {
+  const Context ctx = Context::cpu(2);
+  const Ratings ratings = zipf_ratings(300'000, 6040, 3706, 0.7);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  EXPECT_GE(static_cast<double>(cut.size()) / static_cast<double>(cut.blocks().group_offsets.size),
+            16.0);
 }
 
 TEST(SgdBlocks, BlocksAreBalancedOnZipfData) {
