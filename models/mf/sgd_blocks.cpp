@@ -255,8 +255,8 @@ SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
 }
 
 SgdBlocks SgdRatings::blocks() const {
-  return {ratings_.view(), offsets_.view(), user_blocks_,
-          item_blocks_,    tiles_,          tile_offsets_.view()};
+  return {ratings_.view(), offsets_.view(),      user_blocks_,
+          item_blocks_,    block_groups_.view(), group_offsets_.view()};
 }
 
 SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
