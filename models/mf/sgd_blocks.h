@@ -43,7 +43,7 @@ SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
                  std::span<const std::int64_t> item_counts);
 
 inline constexpr std::int64_t kStripUsers = 512;
-inline constexpr std::int64_t kGroupRatings = 32;
+inline constexpr std::int64_t kGroupRatings = 16;
 
 /// Ratings as triples: row ids (not storage rows) and values, in any order.
 struct RatingTriples {
