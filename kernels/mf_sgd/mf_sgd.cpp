@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/simd.h"
 #include "runtime/expect.h"
@@ -120,7 +121,13 @@ class BlockRun {
         items_(args.items, args.item_state),
         rates_(args.rates),
         ratings_(args.blocks.ratings.data),
-        per_factor_(1 / static_cast<float>(args.users.cols)) {}
+        cols_(args.users.cols),
+        per_factor_(1 / static_cast<float>(cols_)) {
+    const std::int64_t padded = simd::round_up(cols_, kWidth);
+    if (std::min(users_.stride, items_.stride) < padded) {
+      for (std::size_t r = 0; r < kWidth; ++r) copies_.emplace_back(2 * padded);
+    }
+  }
 
   /// Applies entries begin .. end, which share no row; prefetches those that follow, up to last.
   template <class Count>
@@ -137,6 +144,7 @@ class BlockRun {
         items_.prefetch(ahead.item, n);
         change_rows(r, n);
       }
+      if (!copies_.empty()) write_copies(run, count);
     }
   }
 
@@ -153,6 +161,7 @@ class BlockRun {
       p_state_[r] = users_.state(run[r].user);
       q_state_[r] = items_.state(run[r].item);
       values_[r] = run[r].value;
+      if (!copies_.empty()) copy_rows(r, n);
       Vec product = load(p_[r]) * load(q_[r]);
       for (int v = 1; v < n; ++v) product += load(p_[r] + v * kWidth) * load(q_[r] + v * kWidth);
       products_[r] = product;
@@ -205,6 +214,21 @@ class BlockRun {
     }
   }
 
+  /// Rows without padding to a whole vector are worked on in padded copies.
+  void copy_rows(std::size_t r, int n) {
+    float* copy = copies_[r].data();
+    std::copy_n(p_[r], cols_, copy);
+    std::copy_n(q_[r], cols_, copy + n * kWidth);
+    p_[r] = copy;
+    q_[r] = copy + n * kWidth;
+  }
+  void write_copies(const SgdRating* run, std::size_t count) const {
+    for (std::size_t r = 0; r < count; ++r) {
+      std::copy_n(p_[r], cols_, users_.row(run[r].user));
+      std::copy_n(q_[r], cols_, items_.row(run[r].item));
+    }
+  }
+
   Vec rate(Vec squares) const {
     return rates_.adagrad ? rates_.learning_rate / square_roots(squares)
                           : broadcast(rates_.learning_rate);
@@ -214,8 +238,10 @@ class BlockRun {
   Side users_, items_;
   SgdRates rates_;
   const SgdRating* ratings_;
+  std::int64_t cols_;
   float per_factor_;
   double loss_ = 0;
+  std::vector<std::vector<float>> copies_;
   // Of the present run, by rating:
   std::array<float*, kWidth> p_, q_, p_state_, q_state_;
   std::array<Vec, kWidth> products_;
@@ -264,6 +290,13 @@ void cpu::mf_sgd(const Context& ctx, const MfSgdArgs& args) {
 void mf_sgd(const Context& ctx, const MfSgdArgs& args) {
   require(args.users.cols == args.items.cols, "mf_sgd: users have {} factors but items have {}",
           args.users.cols, args.items.cols);
+  require(args.user_state.cols == 4 && args.item_state.cols == 4 &&
+              args.user_state.rows == args.users.rows && args.item_state.rows == args.items.rows,
+          "mf_sgd: states of {} x {} and {} x {} for {} users and {} items", args.user_state.rows,
+          args.user_state.cols, args.item_state.rows, args.item_state.cols, args.users.rows,
+          args.items.rows);
+  require(args.loss.size == args.blocks.user_blocks, "mf_sgd: {} losses of {} user blocks",
+          args.loss.size, args.blocks.user_blocks);
   require(args.blocks.user_blocks <= args.blocks.item_blocks,
           "mf_sgd: {} user blocks need as many item blocks, not {}", args.blocks.user_blocks,
           args.blocks.item_blocks);
