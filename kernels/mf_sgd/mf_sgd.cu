@@ -15,7 +15,7 @@ constexpr int kDepth = 4;  // ratings in flight: their rows are loaded before ea
 template <int kVectors>
 struct Row {
   float4 v[kVectors];
-  float4 state;  // bias, its accumulator, the row's accumulator, unused
+  float4 state;  // bias, its accumulator, the row's accumulator, its squared norm
 };
 
 template <int kVectors>
@@ -45,13 +45,9 @@ __device__ void store_row(const MatrixView<float>& table, std::int32_t row, cons
     store4(table.row(row), 4 * (lane + i * kLanes), static_cast<int>(table.cols), vector, r.v[i]);
 }
 
-__device__ inline void step(float error, float l2, float rate_p, float rate_q, float& p, float& q,
-                            float& squares_p, float& squares_q) {
-  const float grad_p = error * q - l2 * p, grad_q = error * p - l2 * q;
-  squares_p += grad_p * grad_p;
-  squares_q += grad_q * grad_q;
-  p += rate_p * grad_p;
-  q += rate_q * grad_q;
+__device__ inline float4 combine(float keep, const float4& own, float step, const float4& other) {
+  return {keep * own.x + step * other.x, keep * own.y + step * other.y,
+          keep * own.z + step * other.z, keep * own.w + step * other.w};
 }
 
 __device__ inline float rate_of(const SgdRates& rates, float squares) {
@@ -71,19 +67,24 @@ __device__ float update(const SgdRates& rates, float inverse_k, float value, Row
   float dot = 0;
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) dot += dot4(p.v[i], q.v[i]);
-  const float error = value - (rates.global_mean + p.state.x + q.state.x + lane_sum<kLanes>(dot));
+  dot = lane_sum<kLanes>(dot);
+  const float error = value - (rates.global_mean + p.state.x + q.state.x + dot);
+  const float l2 = rates.l2_factors;
   const float rate_p = rate_of(rates, p.state.z), rate_q = rate_of(rates, q.state.z);
-  float squares_p = 0, squares_q = 0;
+  const float keep_p = 1 - l2 * rate_p, step_p = rate_p * error;
+  const float keep_q = 1 - l2 * rate_q, step_q = rate_q * error;
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) {
-    const float l2 = rates.l2_factors;
-    step(error, l2, rate_p, rate_q, p.v[i].x, q.v[i].x, squares_p, squares_q);
-    step(error, l2, rate_p, rate_q, p.v[i].y, q.v[i].y, squares_p, squares_q);
-    step(error, l2, rate_p, rate_q, p.v[i].z, q.v[i].z, squares_p, squares_q);
-    step(error, l2, rate_p, rate_q, p.v[i].w, q.v[i].w, squares_p, squares_q);
+    const float4 before = p.v[i];
+    p.v[i] = combine(keep_p, before, step_p, q.v[i]);
+    q.v[i] = combine(keep_q, q.v[i], step_q, before);
   }
-  p.state.z += lane_sum<kLanes>(squares_p) * inverse_k;
-  q.state.z += lane_sum<kLanes>(squares_q) * inverse_k;
+  const float norm_p = p.state.w, norm_q = q.state.w, cross = 2 * l2 * error * dot;
+  const float error2 = error * error, l4 = l2 * l2;
+  p.state.z += fmaxf(0.0f, error2 * norm_q - cross + l4 * norm_p) * inverse_k;
+  q.state.z += fmaxf(0.0f, error2 * norm_p - cross + l4 * norm_q) * inverse_k;
+  p.state.w = keep_p * keep_p * norm_p + 2 * keep_p * step_p * dot + step_p * step_p * norm_q;
+  q.state.w = keep_q * keep_q * norm_q + 2 * keep_q * step_q * dot + step_q * step_q * norm_p;
   update_bias(rates, error, p.state);
   update_bias(rates, error, q.state);
   return error;
@@ -159,7 +160,7 @@ __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
         const float4 s = lane < 4 ? now.p.state : now.q.state;
         float* to = lane < 4 ? args.user_state.row(now.user) : args.item_state.row(now.item);
         const int part = lane % 4;
-        if (lane < 8 && part < 3) to[part] = part == 0 ? s.x : part == 1 ? s.y : s.z;
+        if (lane < 8) to[part] = part == 0 ? s.x : part == 1 ? s.y : part == 2 ? s.z : s.w;
       }
 #pragma unroll
       for (int s = 1; s < kDepth; ++s) {

@@ -27,11 +27,19 @@ float global_mean(const Context& host, Communicator& comm, const Ratings& mine) 
   return sums[0] > 0 ? static_cast<float>(sums[1] / sums[0]) : 0.0f;
 }
 
-/// Biases start at 0, accumulated squared gradients at 1.
-void initialize_state(const Context& ctx, Buffer<float>& state, std::int64_t rows) {
-  std::vector<float> start(static_cast<std::size_t>(rows * kState));
-  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
+/// Biases start at 0, accumulated squared gradients at 1; a row's squared norm is part of its state.
+void initialize_state(const Context& ctx, Buffer<float>& state, FactorTable& table) {
+  const MatrixView<float> factors = table.view();
+  const VectorView<const float> all = factors.flat();
+  std::vector<float> rows(static_cast<std::size_t>(all.size));
+  copy_bytes(ctx, rows.data(), Device{}, all.data, all.device, rows.size() * sizeof(float));
+  ctx.synchronize();
+  std::vector<float> start(static_cast<std::size_t>(factors.rows * kState));
+  for (std::size_t row = 0; row < static_cast<std::size_t>(factors.rows); ++row) {
+    const auto first = rows.begin() + static_cast<std::ptrdiff_t>(row) * factors.stride;
     start[row * kState + 1] = start[row * kState + 2] = 1;
+    start[row * kState + 3] = std::inner_product(first, first + factors.cols, first, 0.0f);
+  }
   state = Buffer<float>::from_host(ctx, {start.data(), start.size()});
   ctx.synchronize();
 }
@@ -82,8 +90,8 @@ SgdSolver::SgdSolver(const Context& ctx, const Context& host, Communicator& comm
   items_ = FactorTable(ctx, size.items, config.num_factors);
   users_.initialize(seed, RandomStream::init_users, first_user, config.init_stddev);
   items_.initialize(seed, RandomStream::init_items, 0, config.init_stddev);
-  initialize_state(ctx, user_state_, my_users);
-  initialize_state(ctx, item_state_, size.items);
+  initialize_state(ctx, user_state_, users_);
+  initialize_state(ctx, item_state_, items_);
   user_biases_ = Buffer<float>(ctx, my_users);
   item_biases_ = Buffer<float>(ctx, size.items);
   block_loss_ =

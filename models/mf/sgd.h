@@ -51,9 +51,8 @@ class SgdSolver final : public MfSolver {
   std::vector<std::int32_t> user_order_, item_order_;
   SgdRatings ratings_;
   CsrRatings seen_;
-  FactorTable users_, items_;  // my users; all items
-  Buffer<float> user_state_,
-      item_state_;  // [rows, 4]: bias, its accumulator, the row's accumulator
+  FactorTable users_, items_;              // my users; all items
+  Buffer<float> user_state_, item_state_;  // [rows, 4]: see MfSgdArgs
   Buffer<float> user_biases_, item_biases_;
   Buffer<double> block_loss_;
 };

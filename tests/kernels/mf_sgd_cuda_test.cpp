@@ -65,6 +65,11 @@ class Reference {
       p[f] += p_rate * p_grad;
       q[f] += q_rate * q_grad;
     }
+    ps[3] = qs[3] = 0;
+    for (std::int64_t f = 0; f < k; ++f) {
+      ps[3] += p[f] * p[f];
+      qs[3] += q[f] * q[f];
+    }
     ps[2] += p_squares / static_cast<double>(k);
     qs[2] += q_squares / static_cast<double>(k);
     for (double* s : {ps, qs}) {
@@ -99,13 +104,17 @@ void check(const Context& gpu, const Problem& p) {
       for (std::int64_t f = p.k; f < stride; ++f) values[r * stride + f] = 0;
     return values;
   };
-  const auto state = [](std::int64_t rows) {
+  const auto state = [&](const std::vector<float>& rows) {
     std::vector<float> values;
-    for (std::int64_t r = 0; r < rows; ++r) values.insert(values.end(), {0.1f, 1, 1, 5});
+    for (std::size_t r = 0; r < rows.size(); r += static_cast<std::size_t>(stride)) {
+      float norm = 0;
+      for (std::int64_t f = 0; f < p.k; ++f) norm += rows[r + f] * rows[r + f];
+      values.insert(values.end(), {0.1f, 1, 1, norm});
+    }
     return values;
   };
   auto users = table(p.users, 1), items = table(p.items, 2);
-  auto user_state = state(p.users), item_state = state(p.items);
+  auto user_state = state(users), item_state = state(items);
   std::vector<double> loss(static_cast<std::size_t>(p.user_blocks), 0.5);
   MfSgdArgs args;
   args.blocks.ratings = {ratings.data(), static_cast<std::int64_t>(ratings.size()), {}};
