@@ -48,18 +48,4 @@ __host__ __device__ constexpr T ceil_div(T a, T b) {
   return (a + b - 1) / b;
 }
 
-/// First row in [0, rows] whose key is at least `wanted`.
-template <class Key>
-__device__ std::int64_t first_row(std::int64_t rows, std::int64_t wanted, Key&& key) {
-  std::int64_t low = 0, high = rows;
-  while (low < high) {
-    const std::int64_t middle = (low + high) / 2;
-    if (key(middle) >= wanted)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return low;
-}
-
 }  // namespace gradmill::cuda

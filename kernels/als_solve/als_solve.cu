@@ -17,21 +17,20 @@ struct SolveRows {
 
   __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
                                              const TileRole& role, int count, TileRegisters& tile,
-                                             float4* slots) const {
+                                             const float4* slots) const {
     const TileShape& shape = work.shape;
     const int size = work.size(), width = kTile * shape.tile_rows;
     for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(shared.area, shape, g);
-      float4* stored = slots + g * work.slot_vectors();
-      const bool used = j < shape.k && shared.entries[g] >= 0;
-      slot.b[j] = used ? work.right_side(stored, 0)[j] : 0;
-      slot.border[j] = used && work.biased ? work.right_side(stored, 1)[j] : 0;
+      const float4* stored = slots + g * work.slot_vectors();
+      slot.b[j] = j < shape.k ? work.right_side(stored, 0)[j] : 0;
+      slot.border[j] = work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
     }
     if (threadIdx.x < count) {
-      float4* stored = slots + threadIdx.x * work.slot_vectors();
+      const float4* stored = slots + threadIdx.x * work.slot_vectors();
       float* last = solve_slot(shared.area, shape, threadIdx.x).last;
-      if (work.biased && shared.entries[threadIdx.x] >= 0) {
+      if (work.biased) {
         last[0] =
             work.right_side(stored, 1)[shape.k] + ridge(work.model, shared.entries[threadIdx.x]);
         last[1] = work.right_side(stored, 0)[shape.k];
@@ -70,7 +69,8 @@ void als_solve(const Context& ctx, const AlsSolveArgs& args) {
   work.model = args.model;
   work.shape = TileShape(args.factors.cols);
   work.biased = args.biases.size > 0;
-  work.row_cost = 8 + args.factors.cols / 2;  // a solve is k / 3 ratings' FLOPs, and slower ones
+  work.line.row_cost =
+      8 + args.factors.cols / 2;  // a solve is k / 3 ratings' FLOPs, and slower ones
   launch_row_systems(ctx, work, SolveRows{args.solutions, args.solution_biases, args.failures},
                      args.workspace_bytes);
 }

@@ -10,13 +10,13 @@ namespace gradmill::cuda {
 /// right-hand side (the border), whose solve gives the Schur complement of the last unknown.
 struct SolveSlot {
   float4* panel;  // column p of the factor, staged like rows: low and high halves
-  float* lower;   // its diagonal tile, then the inverses of its diagonal
+  float* lower;   // its diagonal tile; on the diagonal 1 / L_cc
   float* b;       // right-hand side, then solution
   float* border;
   float* last;  // {corner, right-hand side, solution} of the last unknown, {failed}
 };
 
-inline constexpr int kLowerVectors = (kTile * kTile + kTile) / 4;
+inline constexpr int kLowerVectors = kTile * kTile / 4;
 inline constexpr int kSkew = 4;  // float4s, half of the banks
 
 /// float4s of a group's slot: as much off a multiple of 8 as a half row is long, so that groups that
@@ -34,53 +34,54 @@ __device__ inline SolveSlot solve_slot(float4* shared, const TileShape& s, int g
           reinterpret_cast<float*>(border), reinterpret_cast<float*>(border + 2 * s.tile_rows)};
 }
 
-/// Factors the diagonal tile in registers and solves its part of the right-hand sides.
+/// Keeps the compiler from loading ahead what would not fit into registers.
+__device__ __forceinline__ void do_not_load_ahead() { asm volatile("" ::: "memory"); }
+
+/// 1 / sqrt(x) to the last bit or two.
+__device__ __forceinline__ float inverse_root(float x) {
+  const float r = rsqrtf(x);
+  return r * fmaf(-0.5f * x * r, r, 1.5f);
+}
+
+/// Factors the diagonal tile in registers (its diagonal becomes 1 / L_cc) and solves its part of the
+/// right-hand sides.
 __device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlot& slot, int p,
                                                 bool biased) {
-  float inverse[kTile];
   bool failed = false;
 #pragma unroll
   for (int c = 0; c < kTile; ++c) {
-    const float pivot = a[c][c];
-    failed |= !(pivot > 0 && pivot < 3e38f);
-    const float root = sqrtf(pivot);
-    inverse[c] = 1.0f / root;
-    a[c][c] = root;
+    failed |= !(a[c][c] > 0 && a[c][c] < 3e38f);
+    const float inverse = inverse_root(a[c][c]);
+    a[c][c] = inverse;
 #pragma unroll
-    for (int r = c + 1; r < kTile; ++r) a[r][c] *= inverse[c];
+    for (int r = c + 1; r < kTile; ++r) a[r][c] *= inverse;
 #pragma unroll
     for (int j = c + 1; j < kTile; ++j)
 #pragma unroll
       for (int r = j; r < kTile; ++r) a[r][j] = fmaf(-a[r][c], a[j][c], a[r][j]);
   }
 #pragma unroll
-  for (int r = 0; r < kTile; ++r) {
+  for (int r = 0; r < kTile; ++r)
 #pragma unroll
     for (int c = 0; c <= r; ++c) slot.lower[r * kTile + c] = a[r][c];
-    slot.lower[kTile * kTile + r] = inverse[r];
-  }
   if (failed) slot.last[3] = 1;
-  float z[kTile], l[kTile];
+#pragma unroll 1
+  for (int side = 0; side < (biased ? 2 : 1); ++side) {
+    float* b = (side ? slot.border : slot.b) + p * kTile;
 #pragma unroll
-  for (int r = 0; r < kTile; ++r) {
-    z[r] = slot.b[p * kTile + r];
-    l[r] = biased ? slot.border[p * kTile + r] : 0;
+    for (int r = 0; r < kTile; ++r) {
+      float z = b[r];
 #pragma unroll
-    for (int c = 0; c < r; ++c) {
-      z[r] = fmaf(-a[r][c], z[c], z[r]);
-      l[r] = fmaf(-a[r][c], l[c], l[r]);
+      for (int c = 0; c < r; ++c) z = fmaf(-a[r][c], b[c], z);
+      b[r] = z * a[r][r];
     }
-    z[r] *= inverse[r];
-    l[r] *= inverse[r];
-    slot.b[p * kTile + r] = z[r];
   }
   if (!biased) return;
   float corner = slot.last[0], rhs = slot.last[1];
-#pragma unroll
-  for (int r = 0; r < kTile; ++r) {
-    slot.border[p * kTile + r] = l[r];
-    corner = fmaf(-l[r], l[r], corner);
-    rhs = fmaf(-l[r], z[r], rhs);
+#pragma unroll 1
+  for (int r = p * kTile; r < (p + 1) * kTile; ++r) {
+    corner = fmaf(-slot.border[r], slot.border[r], corner);
+    rhs = fmaf(-slot.border[r], slot.b[r], rhs);
   }
   slot.last[0] = corner;
   slot.last[1] = rhs;
@@ -99,13 +100,15 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
 #pragma unroll
       for (int r = 0; r < kTile; ++r) a[r][c] = fmaf(-a[r][d], l, a[r][c]);
     }
-    const float inverse = slot.lower[kTile * kTile + c];
+    const float inverse = slot.lower[c * kTile + c];
 #pragma unroll
     for (int r = 0; r < kTile; ++r) a[r][c] *= inverse;
     const int at = c * shape.tile_rows + role.row;
     slot.panel[at] = {a[0][c], a[1][c], a[2][c], a[3][c]};
     slot.panel[at + kTile * shape.tile_rows] = {a[4][c], a[5][c], a[6][c], a[7][c]};
+    do_not_load_ahead();
   }
+#pragma unroll 1
   for (int side = 0; side < (biased ? 2 : 1); ++side) {
     float* b = side ? slot.border : slot.b;
 #pragma unroll
@@ -114,6 +117,7 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
 #pragma unroll
       for (int c = 0; c < kTile; ++c) sum = fmaf(-a[r][c], b[role.col * kTile + c], sum);
       b[role.row * kTile + r] = sum;
+      do_not_load_ahead();
     }
   }
 }
@@ -121,17 +125,15 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
 /// x = L⁻ᵀ z for the diagonal tile p.
 __device__ __forceinline__ void back_substitute(const TileRegisters& a, const SolveSlot& slot,
                                                 int p, bool biased) {
-  float x[kTile];
+  float* b = slot.b + p * kTile;
 #pragma unroll
   for (int r = kTile - 1; r >= 0; --r) {
-    x[r] = slot.b[p * kTile + r];
-    if (biased) x[r] = fmaf(-slot.border[p * kTile + r], slot.last[2], x[r]);
+    float x = b[r];
+    if (biased) x = fmaf(-slot.border[p * kTile + r], slot.last[2], x);
 #pragma unroll
-    for (int c = r + 1; c < kTile; ++c) x[r] = fmaf(-a[c][r], x[c], x[r]);
-    x[r] /= a[r][r];
+    for (int c = r + 1; c < kTile; ++c) x = fmaf(-a[c][r], b[c], x);
+    b[r] = x * a[r][r];
   }
-#pragma unroll
-  for (int r = 0; r < kTile; ++r) slot.b[p * kTile + r] = x[r];
 }
 
 /// Solves the block's first `count` groups' systems: on entry `a` holds the tiles, slot.b, border
@@ -154,7 +156,7 @@ __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot&
     if (mine && role.tile == shape.tile_rows - 1) {
       const float corner = slot.last[0];
       if (!(corner > 0 && corner < 3e38f)) slot.last[3] = 1;
-      slot.last[2] = slot.last[1] / corner;
+      slot.last[2] = __fdividef(slot.last[1], corner);
     }
     __syncthreads();
   }
@@ -168,6 +170,7 @@ __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot&
 #pragma unroll
         for (int r = 0; r < kTile; ++r) sum = fmaf(-a[r][c], slot.b[p * kTile + r], sum);
         slot.b[role.col * kTile + c] = sum;
+        do_not_load_ahead();
       }
     }
     __syncthreads();

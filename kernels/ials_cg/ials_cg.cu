@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/ials_cg/ials_cg.h"
+#include "kernels/normal_equations/row_line.h"
 #include "kernels/resident_blocks.cuh"
 #include "kernels/warp.cuh"
 #include "runtime/cuda_check.h"
@@ -17,7 +18,7 @@ struct CgWork {
   IalsCgArgs args;
   int k, width;  // width: k rounded up to 4
   int capacity;  // ratings that fit into shared memory
-  std::int64_t row_cost;
+  RowLine line;
   bool vector_factors;
 };
 
@@ -122,17 +123,11 @@ __global__ __launch_bounds__(kThreads, 2) void ials_cg_kernel(CgWork work) {
   const CgShared shared(reinterpret_cast<float*>(memory), work);
   const IalsCgArgs& args = work.args;
   const int k = work.k;
-  const std::int64_t rows = args.ratings.rows, origin = args.ratings.offsets[0];
-  const auto cost = [&](std::int64_t r) {
-    return args.ratings.offsets[r] - origin + work.row_cost * r;
-  };
-  const double share = static_cast<double>(cost(rows)) / gridDim.x;
-  const std::int64_t last =
-      first_row(rows, static_cast<std::int64_t>(share * (blockIdx.x + 1)), cost);
-  std::int64_t row = first_row(rows, static_cast<std::int64_t>(share * blockIdx.x), cost);
+  const RowShare share = row_share(work.line, 0, INT64_MAX, blockIdx.x, gridDim.x);
   if (threadIdx.x < work.width - k)  // what pads the vectors
     shared.x[k + threadIdx.x] = shared.direction[k + threadIdx.x] = 0;
-  for (; row < (blockIdx.x + 1 == gridDim.x ? rows : last); ++row) {
+  for (RowItem item = share.first; share.holds(work.line, item); ++item.row) {
+    const std::int64_t row = item.row;
     const std::int64_t begin = args.ratings.offsets[row], end = args.ratings.offsets[row + 1];
     float* solution = args.solutions.row(row);
     if (begin == end) {
@@ -178,7 +173,9 @@ void ials_cg(const Context& ctx, const IalsCgArgs& args) {
   work.width = ceil_div(work.k, 4) * 4;
   work.capacity =
       static_cast<int>(kSharedBytes / sizeof(float) - 4 * work.width - kThreads) / (work.width + 3);
-  work.row_cost = 16 + work.k / 2;
+  work.line.offsets = args.ratings.offsets;
+  work.line.rows = args.ratings.rows;
+  work.line.row_cost = 16 + work.k / 2;
   work.vector_factors = has_vector_rows(args.factors.data, args.factors.stride);
   const std::size_t shared_bytes = CgShared::bytes(work.width, work.capacity);
   const std::int64_t resident = resident_blocks(ctx, ials_cg_kernel, kThreads, shared_bytes);

@@ -19,11 +19,13 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
   const std::int64_t rows = work.ratings.rows, nnz = work.ratings.nnz, k = work.shape.k;
   work.vector_rows = has_vector_rows(work.factors.data, work.factors.stride);
   // A chunk's sums are small beside its ratings' factors.
-  work.chunk = std::clamp<std::int64_t>(16 * k, 1024, 4096);
+  work.line.offsets = work.ratings.offsets;
+  work.line.rows = rows;
+  work.line.chunk = std::clamp<std::int64_t>(16 * k, 1024, 4096);
   const std::int64_t slot_bytes = 16 * work.slot_vectors();
   const std::int64_t most = std::max<std::int64_t>(1, partial_bytes / (2 * slot_bytes));
-  const std::int64_t windows = std::min(most, nnz / work.chunk + 1);
-  work.window = windows * work.chunk;
+  const std::int64_t windows = std::min(most, nnz / work.line.chunk + 1);
+  work.window = windows * work.line.chunk;
   const std::int64_t passes = nnz / work.window + 1;
 
   const TileShape& shape = work.shape;
@@ -32,8 +34,8 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
       resident_blocks(ctx, row_systems_kernel<Sink, kThreads>, shape.threads, shared_bytes);
   constexpr std::int64_t kLeastCost = 512;  // of a block
   const auto blocks = static_cast<unsigned>(
-      std::clamp<std::int64_t>((nnz + rows * work.row_cost) / kLeastCost, 1, resident));
-  const std::int64_t heavy = nnz / work.chunk;  // at most
+      std::clamp<std::int64_t>((nnz + rows * work.line.row_cost) / kLeastCost, 1, resident));
+  const std::int64_t heavy = nnz / work.line.chunk;  // at most
   const auto heavy_blocks = static_cast<unsigned>(std::min<std::int64_t>(heavy, blocks));
   if (heavy)
     (void)resident_blocks(ctx, heavy_rows_kernel<Sink, kThreads>, shape.threads, shared_bytes);
@@ -47,14 +49,15 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
     work.heavy_count = scratch.take<std::int32_t>(1).data;
   }
   for (std::int64_t pass = 0; pass < passes; ++pass) {
-    const bool last = pass + 1 == passes;
+    const std::int64_t from = pass * work.window;
+    const std::int64_t to = pass + 1 == passes ? INT64_MAX : from + work.window;
     if (heavy) ctx.zero(work.heavy_count, sizeof(std::int32_t));
     row_systems_kernel<Sink, kThreads>
-        <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, pass, last);
+        <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, from, to);
     cuda_check(cudaGetLastError(), "launch the normal equations of rows");
     if (!heavy) continue;
     heavy_rows_kernel<Sink, kThreads>
-        <<<heavy_blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, pass, last);
+        <<<heavy_blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, from, to);
     cuda_check(cudaGetLastError(), "launch the sums of heavy rows");
   }
 }

@@ -15,7 +15,7 @@ struct WriteRows {
 
   __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
                                              const TileRole& role, int count,
-                                             const TileRegisters& tile, float4* slots) const {
+                                             const TileRegisters& tile, const float4* slots) const {
     const TileShape& shape = work.shape;
     const int k = shape.k, size = work.size();
     if (role.active() && role.group < count)
@@ -32,10 +32,10 @@ struct WriteRows {
     for (int e = threadIdx.x; e < count * size; e += blockDim.x) {
       const int g = e / size, j = e % size;
       if (shared.entries[g] < 0) continue;  // a heavy row that goes on
-      float4* slot = slots + g * work.slot_vectors();
+      const float4* slot = slots + g * work.slot_vectors();
       rhs(shared.row[g], j) = work.right_side(slot, 0)[j];
       if (!work.biased) continue;
-      const float extra = j == k && work.add_ridge ? ridge(work.model, shared.entries[g]) : 0;
+      const float extra = j == k && work.add_ridge ? shared.ridge[g] : 0;
       systems(shared.row[g], std::int64_t{k} * size + j) = work.right_side(slot, 1)[j] + extra;
     }
   }
@@ -54,7 +54,7 @@ void normal_equations(const Context& ctx, const NormalEquationsArgs& args) {
   work.add_ridge = args.add_ridge;
   work.shape = TileShape(args.factors.cols);
   work.biased = args.biases.size > 0;
-  work.row_cost = 8;
+  work.line.row_cost = 8;
   const bool vector =
       work.size() % 4 == 0 && has_vector_rows(args.systems.data, args.systems.stride);
   launch_row_systems(ctx, work, WriteRows{args.systems, args.rhs, vector}, kPartialBytes);

@@ -1,17 +1,12 @@
 // Normal equations of CSR rows in register tiles, for kernels that solve them (als_solve) or write
-// them out (normal_equations).
-//
-// The work of a half-step is a line of items: a row, or a chunk of chunk_rows ratings of a heavy row.
-// Item costs have a closed-form prefix sum (ratings before it, plus row_cost for each row before it),
-// so each of a fixed number of blocks finds its equal share by binary search in the row offsets:
-// there is no plan to make and nothing to wait for. What a row's sums add up, and in which order,
-// depends on the row alone.
+// them out (normal_equations). Blocks share the rows as a RowLine.
 //   light rows  up to kLightRatings: staged together, a group of threads to each
 //   rows        the block's groups take turns with a row's ratings and add their sums up
 //   heavy rows  chunk sums go to partial slots; a second kernel adds them in order
 #pragma once
 
 #include "kernels/normal_equations/normal_equations.h"
+#include "kernels/normal_equations/row_line.h"
 #include "kernels/normal_equations/system_tiles.cuh"
 
 namespace gradmill::cuda {
@@ -30,8 +25,7 @@ struct RowSystems {
   TileShape shape;
   bool biased = false;
   bool vector_rows = false;
-  std::int64_t chunk = 0;     // ratings of a heavy row's chunk
-  std::int64_t row_cost = 0;  // in ratings
+  RowLine line;
   std::int64_t window = 0;    // ratings whose chunks have partial slots at a time
   float4* scratch = nullptr;  // [blocks, groups, slot]
   float4* partial = nullptr;  // [2 * window / chunk + 4, slot], the last 2 carry a row's sums over
@@ -39,48 +33,43 @@ struct RowSystems {
   std::int32_t* heavy_rows = nullptr;
 
   __host__ __device__ int size() const { return shape.k + (biased ? 1 : 0); }
-  /// A stored system: its tiles, then the right-hand side and the border, each of 8 tile_rows + 8.
+  /// A stored system: its tiles, then the right-hand side and the border.
+  __host__ __device__ int side_values() const { return kTile * (shape.tile_rows + 1); }
   __host__ __device__ int slot_vectors() const {
-    return shape.matrix_vectors() + 2 * (2 * shape.tile_rows + 2);
+    return shape.matrix_vectors() + 2 * side_values() / 4;
   }
-  __device__ float* right_side(float4* slot, int side) const {
-    return reinterpret_cast<float*>(slot + shape.matrix_vectors() +
-                                    side * (2 * shape.tile_rows + 2));
+  template <class Slot>  // float4 or const float4
+  __device__ auto* right_side(Slot* slot, int side) const {
+    using Value = std::conditional_t<std::is_const_v<Slot>, const float, float>;
+    return reinterpret_cast<Value*>(slot + shape.matrix_vectors()) + side * side_values();
   }
-  __device__ std::int64_t position(std::int64_t row) const {
-    return ratings.offsets[row] - ratings.offsets[0];
-  }
-  __device__ std::int64_t cost(std::int64_t row) const { return position(row) + row_cost * row; }
   __device__ float4* partial_slot(std::int64_t start, bool first_chunk) const {
     // At most one heavy row begins within a chunk's length, and at most one goes on there.
-    const std::int64_t at = 2 * (start % window / chunk) + (first_chunk ? 1 : 0);
+    const std::int64_t at = 2 * (start % window / line.chunk) + (first_chunk ? 1 : 0);
     return partial + at * slot_vectors();
   }
   __device__ float4* carry_slot(std::int64_t pass) const {
-    return partial + (2 * (window / chunk) + 2 + pass % 2) * slot_vectors();
+    return partial + (2 * (window / line.chunk) + 2 + pass % 2) * slot_vectors();
   }
 };
 
-/// An item of the line: ratings [start, start + count) of a row, relative to the first offset.
-struct RowItem {
-  std::int64_t row, row_start, row_end, chunk;
+enum class StepKind : int { done, light_rows, ratings, finish };
+
+/// What the block does next; made by its first warp.
+struct Step {
+  StepKind kind;
+  int count;  // rows, or systems to finish
+  std::int64_t row;
+  std::int64_t begin, end;  // ratings, absolute
+  float4* to;
 };
 
-__device__ inline RowItem first_item(const RowSystems& work, std::int64_t wanted, bool by_cost) {
-  const auto key = [&](std::int64_t r) { return by_cost ? work.cost(r) : work.position(r); };
-  std::int64_t row = first_row(work.ratings.rows, wanted, key);
-  std::int64_t chunk = 0;
-  if (row > 0) {  // chunks of the row before may come later than `wanted`
-    const std::int64_t entries = work.position(row) - work.position(row - 1);
-    const std::int64_t next = ceil_div(wanted - key(row - 1), work.chunk);
-    if (next * work.chunk < entries) {
-      --row;
-      chunk = next;
-    }
-  }
-  const std::int64_t start = row < work.ratings.rows ? work.position(row) : 0;
-  return {row, start, row < work.ratings.rows ? work.position(row + 1) : 0, chunk};
-}
+/// Where the block is on the line.
+struct Progress {
+  RowItem item;
+  RowShare share;
+  int parked;  // systems in the block's slots that are not finished
+};
 
 /// Shared memory of the kernels: staged rows, dumped tiles and solver slots take turns.
 struct SystemShared {
@@ -89,22 +78,28 @@ struct SystemShared {
   float* in_a;  // [stage_rows]
   float* in_b;
   std::int32_t* index;
+  Step* step;
+  Progress* progress;
   std::int64_t* row;      // [groups] of the parked systems
-  std::int64_t* entries;  // [groups]
+  std::int64_t* entries;  // [groups], -1: not to be finished
+  float* ridge;           // [groups]
 
   static __host__ __device__ std::size_t area_vectors(const TileShape& s, int slot_vectors) {
     const int solve = s.groups * slot_vectors;
     return static_cast<std::size_t>(s.shared_vectors() > solve ? s.shared_vectors() : solve);
   }
   static std::size_t bytes(const TileShape& s, int slot_vectors) {
-    return 16 * area_vectors(s, slot_vectors) +
+    return 16 * area_vectors(s, slot_vectors) + sizeof(Step) + sizeof(Progress) +
            sizeof(std::int64_t) * 2 * static_cast<std::size_t>(s.groups) +
-           sizeof(float) * static_cast<std::size_t>(2 * s.threads + 3 * s.stage_rows);
+           sizeof(float) * static_cast<std::size_t>(s.groups + 2 * s.threads + 3 * s.stage_rows);
   }
   __device__ SystemShared(float4* memory, const TileShape& s, int slot_vectors) : area(memory) {
-    row = reinterpret_cast<std::int64_t*>(memory + area_vectors(s, slot_vectors));
+    step = reinterpret_cast<Step*>(memory + area_vectors(s, slot_vectors));
+    progress = reinterpret_cast<Progress*>(step + 1);
+    row = reinterpret_cast<std::int64_t*>(progress + 1);
     entries = row + s.groups;
-    sums = reinterpret_cast<float*>(entries + s.groups);
+    ridge = reinterpret_cast<float*>(entries + s.groups);
+    sums = ridge + s.groups;
     in_a = sums + 2 * s.threads;
     in_b = in_a + s.stage_rows;
     index = reinterpret_cast<std::int32_t*>(in_b + s.stage_rows);
@@ -188,10 +183,12 @@ __device__ __forceinline__ void sum_ratings(const RowSystems& work, const System
   __syncthreads();
   for (int e = threadIdx.x; e < shape.matrix_vectors(); e += blockDim.x)
     to[e] = sum_of_groups(shared.area, shape, e);
-  for (int e = threadIdx.x; e < 2 * size; e += blockDim.x) {
-    const int side = e / size, value = e % size;
+  const int padded = work.side_values();
+  for (int e = threadIdx.x; e < 2 * padded; e += blockDim.x) {
+    const int side = e / padded, value = e % padded;
     float sum = 0;
-    for (int g = 0; g < slices; ++g) sum += shared.sums[side * blockDim.x + g * size + value];
+    if (value < size)
+      for (int g = 0; g < slices; ++g) sum += shared.sums[side * blockDim.x + g * size + value];
     work.right_side(to, side)[value] = sum;
   }
   __syncthreads();
@@ -226,29 +223,60 @@ __device__ __forceinline__ void sum_light_rows(const RowSystems& work, const Sys
   __syncthreads();
 }
 
-/// A block's share of the line ends where an item's position or cost reaches these.
-struct Share {
-  std::int64_t last_position, last_cost;
-
-  __device__ bool ends_before(const RowSystems& work, std::int64_t row, std::int64_t start) const {
-    return start >= last_position || start + work.row_cost * row >= last_cost;
-  }
-};
-
 /// How many rows from this one on are light, fit into the stage and are in the block's share; at
-/// most `most`. Every warp finds the same.
-__device__ inline int count_light_rows(const RowSystems& work, const RowItem& item,
-                                       const Share& share, int most) {
+/// most `most`.
+__device__ inline int count_light_rows(const RowSystems& work, const Progress& at, int most) {
   const int lane = threadIdx.x % kWarp;
-  const std::int64_t row = item.row + lane;
-  bool good = false;
-  if (lane < most && row < work.ratings.rows) {
-    const std::int64_t start = work.position(row), end = work.position(row + 1);
-    good = end - start <= kLightRatings && end - item.row_start <= work.shape.stage_rows &&
-           !share.ends_before(work, row, start);
-  }
+  const RowItem item{at.item.row + lane, 0};
+  const RowLine& line = work.line;
+  const bool good =
+      lane < most && at.share.holds(line, item) && line.entries(item.row) <= kLightRatings &&
+      line.position(item.row + 1) - line.position(at.item.row) <= work.shape.stage_rows;
   const unsigned rejected = ~__ballot_sync(kAllLanes, good);
   return rejected ? __ffs(static_cast<int>(rejected)) - 1 : kWarp;
+}
+
+/// The first warp decides on the next step; a row's way of summing depends on its length alone.
+__device__ inline void plan_step(const RowSystems& work, const SystemShared& shared,
+                                 std::int64_t from, float4* slots) {
+  const RowLine& line = work.line;
+  const Progress at = *shared.progress;
+  const bool more = at.share.holds(line, at.item);
+  Progress next = at;
+  Step step{StepKind::done, 0, at.item.row, 0, 0, slots + at.parked * work.slot_vectors()};
+  if (at.parked == work.shape.groups || (!more && at.parked)) {
+    step.kind = StepKind::finish;
+    step.count = at.parked;
+    next.parked = 0;
+  } else if (more) {
+    const std::int64_t entries = line.entries(at.item.row), origin = line.offsets[0];
+    step.begin = origin + line.start(at.item);
+    if (entries > line.chunk) {  // a heavy row's chunk
+      step.kind = StepKind::ratings;
+      step.end = min(step.begin + line.chunk, line.offsets[at.item.row + 1]);
+      step.to = work.partial_slot(step.begin - origin, at.item.chunk == 0);
+      const bool first_here = at.item.chunk == 0 || step.begin - origin - line.chunk < from;
+      if (first_here && threadIdx.x == 0)
+        work.heavy_rows[atomicAdd(work.heavy_count, 1)] = static_cast<std::int32_t>(at.item.row);
+      next.item = line.next(at.item);
+    } else {
+      const bool light = entries <= kLightRatings;
+      step.kind = light ? StepKind::light_rows : StepKind::ratings;
+      step.count = light ? count_light_rows(work, at, work.shape.groups - at.parked) : 1;
+      next.item = {at.item.row + step.count, 0};
+      step.end = line.offsets[next.item.row];
+      next.parked += step.count;
+      if (threadIdx.x < step.count) {
+        shared.row[at.parked + threadIdx.x] = at.item.row + threadIdx.x;
+        shared.entries[at.parked + threadIdx.x] = line.entries(at.item.row + threadIdx.x);
+      }
+    }
+  }
+  __syncwarp();
+  if (threadIdx.x == 0) {
+    *shared.step = step;
+    *shared.progress = next;
+  }
 }
 
 /// Ridge and base, and 1 on the diagonal beyond k.
@@ -275,135 +303,92 @@ __device__ __forceinline__ void add_constants(const RowSystems& work, const Tile
   }
 }
 
-/// Takes the tiles of `count` stored systems, adds what is constant, and hands them to the sink.
+/// Loads `count` stored systems into registers, adds what is constant, and hands them to the sink.
 template <class Sink>
 __device__ __forceinline__ void finish_systems(const RowSystems& work, const SystemShared& shared,
-                                               const TileRole& role, int count, TileRegisters& tile,
-                                               float4* slots, const Sink& sink) {
+                                               const TileRole& role, int count, const float4* slots,
+                                               const Sink& sink) {
+  if (threadIdx.x < count)
+    shared.ridge[threadIdx.x] = ridge(work.model, shared.entries[threadIdx.x]);
   __syncthreads();
-  if (role.active() && role.group < count)
-    add_constants(work, role, ridge(work.model, shared.entries[role.group]), tile);
+  TileRegisters tile;
+  clear(tile);
+  if (role.active() && role.group < count) {
+    add_tile(tile, slots + role.group * work.slot_vectors() + role.tile, work.shape.tiles);
+    add_constants(work, role, shared.ridge[role.group], tile);
+  }
   sink(work, shared, role, count, tile, slots);
   __syncthreads();
 }
 
-/// Pass `pass` over the line: all items that begin in its window of positions.
+/// The items that begin in positions [from, to).
 template <class Sink, int kThreads>
 __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void row_systems_kernel(
-    RowSystems work, Sink sink, std::int64_t pass, bool last_pass) {
+    RowSystems work, Sink sink, std::int64_t from, std::int64_t to) {
   extern __shared__ float4 memory[];
-  const TileShape& shape = work.shape;
-  const SystemShared shared(memory, shape, Sink::slot_vectors(shape));
-  const TileRole role(shape);
-  const std::int64_t rows = work.ratings.rows, origin = work.ratings.offsets[0];
-  const auto by_position = [&](std::int64_t r) { return work.position(r); };
-  const std::int64_t from = pass * work.window, to = from + work.window;
-  const std::int64_t low = from + work.row_cost * (pass ? first_row(rows, from, by_position) : 0);
-  const std::int64_t high =
-      last_pass ? work.cost(rows) : to + work.row_cost * first_row(rows, to, by_position);
-  const auto border = [&](std::int64_t block) {
-    return low + static_cast<std::int64_t>(static_cast<double>(high - low) * block / gridDim.x);
-  };
-  constexpr std::int64_t kNoEnd = INT64_MAX;
-  const Share share{last_pass ? kNoEnd : to,
-                    blockIdx.x + 1 == gridDim.x ? kNoEnd : border(blockIdx.x + 1)};
-  RowItem item =
-      blockIdx.x == 0 ? first_item(work, from, false) : first_item(work, border(blockIdx.x), true);
-  float4* slots = work.scratch + std::int64_t{blockIdx.x} * shape.groups * work.slot_vectors();
-  int parked = 0;
-  auto finish = [&] {
-    __syncthreads();
-    TileRegisters tile;
-    clear(tile);
-    if (role.active() && role.group < parked)
-      add_tile(tile, slots + role.group * work.slot_vectors() + role.tile, shape.tiles);
-    finish_systems(work, shared, role, parked, tile, slots, sink);
-    parked = 0;
-  };
-  auto go_to_row = [&](std::int64_t row) {
-    item = {row, row < rows ? work.position(row) : 0, row < rows ? work.position(row + 1) : 0, 0};
-  };
-
-  while (item.row < rows) {
-    const std::int64_t start = item.row_start + item.chunk * work.chunk;
-    const std::int64_t entries = item.row_end - item.row_start;
-    if (share.ends_before(work, item.row, start)) break;
-    if (entries > work.chunk) {
-      const std::int64_t end = min(start + work.chunk, item.row_end);
-      sum_ratings(work, shared, role, origin + start, origin + end,
-                  work.partial_slot(start, item.chunk == 0));
-      if (threadIdx.x == 0 && (item.chunk == 0 || start - work.chunk < from))
-        work.heavy_rows[atomicAdd(work.heavy_count, 1)] = static_cast<std::int32_t>(item.row);
-      if (end < item.row_end)
-        ++item.chunk;
-      else
-        go_to_row(item.row + 1);
-      continue;
-    }
-    float4* slot = slots + parked * work.slot_vectors();
-    const int light = count_light_rows(work, item, share, shape.groups - parked);
-    const int taken = max(light, 1);
-    if (light > 1)
-      sum_light_rows(work, shared, role, item.row, light, slot);
-    else
-      sum_ratings(work, shared, role, origin + start, origin + item.row_end, slot);
-    if (threadIdx.x < taken) {
-      shared.row[parked + threadIdx.x] = item.row + threadIdx.x;
-      shared.entries[parked + threadIdx.x] =
-          work.position(item.row + threadIdx.x + 1) - work.position(item.row + threadIdx.x);
-    }
-    parked += taken;
-    go_to_row(item.row + taken);
-    if (parked == shape.groups) finish();
+  const SystemShared shared(memory, work.shape, Sink::slot_vectors(work.shape));
+  const TileRole role(work.shape);
+  float4* slots = work.scratch + std::int64_t{blockIdx.x} * work.shape.groups * work.slot_vectors();
+  if (threadIdx.x == 0) {
+    const RowShare share = row_share(work.line, from, to, blockIdx.x, gridDim.x);
+    *shared.progress = {share.first, share, 0};
   }
-  if (parked) finish();
+  __syncwarp();
+  while (true) {
+    if (threadIdx.x < kWarp) plan_step(work, shared, from, slots);
+    __syncthreads();
+    const StepKind kind = shared.step->kind;
+    if (kind == StepKind::done) break;
+    if (kind == StepKind::light_rows) {
+      sum_light_rows(work, shared, role, shared.step->row, shared.step->count, shared.step->to);
+    } else if (kind == StepKind::ratings) {
+      sum_ratings(work, shared, role, shared.step->begin, shared.step->end, shared.step->to);
+    } else {
+      finish_systems(work, shared, role, shared.step->count, slots, sink);
+    }
+  }
 }
 
-/// Adds the chunk sums of the pass's heavy rows in order, a group to a row, and finishes the rows
-/// that end in this pass; the sums of the one that goes on are carried over.
+/// Adds the chunk sums of the heavy rows of positions [from, to) in order and finishes the rows that
+/// end there; the sums of the one that goes on are carried over.
 template <class Sink, int kThreads>
 __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void heavy_rows_kernel(
-    RowSystems work, Sink sink, std::int64_t pass, bool last_pass) {
+    RowSystems work, Sink sink, std::int64_t from, std::int64_t to) {
   extern __shared__ float4 memory[];
   const TileShape& shape = work.shape;
+  const RowLine& line = work.line;
   const SystemShared shared(memory, shape, Sink::slot_vectors(shape));
-  const TileRole role(shape);
   float4* slots = work.scratch + std::int64_t{blockIdx.x} * shape.groups * work.slot_vectors();
-  const std::int64_t from = pass * work.window;
-  const std::int64_t to = last_pass ? INT64_MAX : from + work.window;
+  const float4* carried = work.carry_slot(from / work.window);
+  float4* carry = work.carry_slot(from / work.window + 1);
   const int rows = *work.heavy_count;
   const int each = min(shape.groups, ceil_div(rows, static_cast<int>(gridDim.x)));
   for (int first = blockIdx.x * each; first < rows; first += gridDim.x * each) {
     const int count = min(each, rows - first);
-    TileRegisters tile;
-    clear(tile);
     for (int g = 0; g < count; ++g) {
-      const std::int64_t row = work.heavy_rows[first + g], start = work.position(row),
-                         end = work.position(row + 1);
-      const std::int64_t first_chunk = start >= from ? 0 : ceil_div(from - start, work.chunk);
-      const std::int64_t chunks = ceil_div(min(end, to) - start, work.chunk);
-      const bool mine = role.active() && role.group == g, ends = end <= start + chunks * work.chunk;
-      for (int e = threadIdx.x; e < 2 * work.size(); e += blockDim.x) {
-        const int side = e / work.size(), j = e % work.size();
-        float sum = first_chunk ? work.right_side(work.carry_slot(pass), side)[j] : 0;
-#pragma unroll 1
-        for (std::int64_t c = first_chunk; c < chunks; ++c)
-          sum += work.right_side(work.partial_slot(start + c * work.chunk, c == 0), side)[j];
-        float4* to_slot = ends ? slots + g * work.slot_vectors() : work.carry_slot(pass + 1);
-        work.right_side(to_slot, side)[j] = sum;
+      const std::int64_t row = work.heavy_rows[first + g];
+      const std::int64_t start = line.position(row), end = start + line.entries(row);
+      const std::int64_t first_chunk = start >= from ? 0 : ceil_div(from - start, line.chunk);
+      const std::int64_t chunks = ceil_div(min(end, to) - start, line.chunk);
+      const bool ends = end <= start + chunks * line.chunk;
+      float4* sums = slots + g * work.slot_vectors();
+      for (int e = threadIdx.x; e < work.slot_vectors(); e += blockDim.x) {
+        float4 sum = first_chunk ? carried[e] : float4{0, 0, 0, 0};
+#pragma unroll 4
+        for (std::int64_t c = first_chunk; c < chunks; ++c) {
+          const float4 x = work.partial_slot(start + c * line.chunk, c == 0)[e];
+          sum = {sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w};
+        }
+        sums[e] = sum;
+        if (!ends) carry[e] = sum;
       }
       if (threadIdx.x == 0) {
         shared.row[g] = row;
         shared.entries[g] = ends ? end - start : -1;
       }
-      if (!mine) continue;
-      if (first_chunk) add_tile(tile, work.carry_slot(pass) + role.tile, shape.tiles);
-#pragma unroll 1
-      for (std::int64_t c = first_chunk; c < chunks; ++c)
-        add_tile(tile, work.partial_slot(start + c * work.chunk, c == 0) + role.tile, shape.tiles);
-      if (!ends) store_tile(tile, work.carry_slot(pass + 1) + role.tile, shape.tiles);
     }
-    finish_systems(work, shared, role, count, tile, slots, sink);
+    __syncthreads();
+    finish_systems(work, shared, TileRole(shape), count, slots, sink);
   }
 }
 
