@@ -151,8 +151,9 @@ std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool
   for (int r = 0; r < kRatingRoles; ++r) {
     if (found[static_cast<std::size_t>(r)] < 0) continue;
     Role& role = roles[static_cast<std::size_t>(found[static_cast<std::size_t>(r)])];
-    expect(role == TextLayout::kUnused, ErrorKind::data, "{}:1: column {} cannot be both {} and {}",
-           path, found[static_cast<std::size_t>(r)] + 1, role_name(role),
+    if (role != TextLayout::kUnused)
+      fail(ErrorKind::data, "{}:1: column {} cannot be both {} and {}", path,
+           found[static_cast<std::size_t>(r)] + 1, role_name(role),
            role_name(static_cast<Role>(r)));
     role = static_cast<Role>(r);
   }
