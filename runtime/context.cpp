@@ -2,8 +2,8 @@
 
 #include <sys/mman.h>
 
-#include <chrono>
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>

@@ -28,7 +28,8 @@ std::string write_csv(std::int64_t rows) {
     const Philox4 x = random_bits(1, RandomStream::shuffle, static_cast<std::uint64_t>(r));
     const double item = 27000.0 * std::pow(to_unit(x.x[0]), 3.0);
     fmt::format_to(std::back_inserter(text), "{},{},{}.{},{}\n", 1 + r * 138000 / rows,
-                   1 + static_cast<int>(item), x.x[1] % 5, x.x[2] % 2 * 5, 789652009 + x.x[3] % 600000000);
+                   1 + static_cast<int>(item), x.x[1] % 5, x.x[2] % 2 * 5,
+                   789652009 + x.x[3] % 600000000);
     if (text.size() > (1 << 20) || r + 1 == rows) {
       file << text;
       text.clear();
@@ -58,17 +59,21 @@ int main(int argc, char** argv) {
 
   std::int64_t sum = 0;
   const std::vector<std::pair<const char*, std::function<void()>>> ways = {
-      {"bytes", [&] {
+      {"bytes",
+       [&] {
          std::vector<char> buffer(1 << 20);
          const auto source = open_byte_source(path);
-         while (const auto got = source->read(buffer.data(), buffer.size())) sum += static_cast<std::int64_t>(got);
+         while (const auto got = source->read(buffer.data(), buffer.size()))
+           sum += static_cast<std::int64_t>(got);
        }},
-      {"rows", [&] {
+      {"rows",
+       [&] {
          RatingChunk chunk;
          const auto stream = open_text_ratings({path}, options);
          while (stream->next(chunk)) sum += chunk.rows();
        }},
-      {"table", [&] { sum += read_rating_table(*open_text_ratings({path}, options), threads).rows(); }}};
+      {"table",
+       [&] { sum += read_rating_table(*open_text_ratings({path}, options), threads).rows(); }}};
 
   std::vector<std::vector<double>> times(ways.size());
   for (int round = 0; round < rounds; ++round)
@@ -76,8 +81,8 @@ int main(int argc, char** argv) {
   fmt::print("{:.0f} MB, {} threads, {} rounds ({})\n", megabytes, threads, rounds, sum);
   for (std::size_t w = 0; w < ways.size(); ++w) {
     std::sort(times[w].begin(), times[w].end());
-    fmt::print("{:6} best {:7.1f} MB/s  median {:7.1f} MB/s\n", ways[w].first, megabytes / times[w].front(),
-               megabytes / times[w][times[w].size() / 2]);
+    fmt::print("{:6} best {:7.1f} MB/s  median {:7.1f} MB/s\n", ways[w].first,
+               megabytes / times[w].front(), megabytes / times[w][times[w].size() / 2]);
   }
   if (argc <= 4) std::filesystem::remove(path);
 }
