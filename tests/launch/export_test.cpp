@@ -6,6 +6,7 @@
 
 #include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text_ids.h"
 
 namespace gradmill {
 namespace {
@@ -17,12 +18,8 @@ using testing::TemporaryFolder;
 TEST(Export, SafetensorsKeepIdsOfBothKinds) {
   const TemporaryFolder folder;
   const float factors[] = {1, 2, 3, 4};
-  IdColumn users, items;
-  users.kind = IdColumn::Kind::string;
-  users.bytes =
-      "anna"
-      "bo";
-  users.ends = {4, 6};
+  const IdColumn users = testing::text_ids({"anna", "bo"});
+  IdColumn items;
   items.numbers = {7, 8};
   const FactorExport all{{tensor_source("user_factors", MatrixView<const float>{factors, 2, 2, 2})},
                          &users,

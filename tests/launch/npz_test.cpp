@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text_ids.h"
 
 namespace gradmill {
 namespace {
@@ -12,16 +13,7 @@ namespace {
 using namespace std::string_literals;
 using testing::read_bytes;
 using testing::TemporaryFolder;
-
-IdColumn text_ids(const std::vector<std::string>& ids) {
-  IdColumn column;
-  column.kind = IdColumn::Kind::string;
-  for (const std::string& id : ids) {
-    column.bytes += id;
-    column.ends.push_back(static_cast<std::int64_t>(column.bytes.size()));
-  }
-  return column;
-}
+using testing::text_ids;
 
 /// The data of the archive's only array, whose header must be this.
 std::string only_array(const std::string& zip, const std::string& name,

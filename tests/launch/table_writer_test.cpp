@@ -8,6 +8,7 @@
 
 #include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/text_ids.h"
 
 namespace gradmill {
 namespace {
@@ -15,16 +16,7 @@ namespace {
 using testing::error_of;
 using testing::read_bytes;
 using testing::TemporaryFolder;
-
-IdColumn text_ids(const std::vector<std::string>& ids) {
-  IdColumn column;
-  column.kind = IdColumn::Kind::string;
-  for (const std::string& id : ids) {
-    column.bytes += id;
-    column.ends.push_back(static_cast<std::int64_t>(column.bytes.size()));
-  }
-  return column;
-}
+using testing::text_ids;
 
 std::string written(const std::string& name, const std::vector<TableColumn>& columns,
                     int times = 1) {
