@@ -76,7 +76,7 @@ struct RowShare {
 /// The share of block `block` of `blocks` in the items that begin in positions [from, to).
 GRADMILL_HD inline RowShare row_share(const RowLine& line, std::int64_t from, std::int64_t to,
                                       std::int64_t block, std::int64_t blocks) {
-  const bool all = to >= line.position(line.rows);
+  const bool all = to > line.position(line.rows);  // else rows without ratings may follow at `to`
   const std::int64_t low = from + (from ? line.row_cost * line.row_at(from, false) : 0);
   const std::int64_t high =
       all ? line.cost(line.rows) : to + line.row_cost * line.row_at(to, false);

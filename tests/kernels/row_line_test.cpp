@@ -1,0 +1,85 @@
+#include "kernels/normal_equations/row_line.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace gradmill {
+namespace {
+
+std::vector<std::int64_t> offsets_of(const std::vector<std::int64_t>& lengths, std::int64_t first) {
+  std::vector<std::int64_t> offsets{first};
+  for (const std::int64_t n : lengths) offsets.push_back(offsets.back() + n);
+  return offsets;
+}
+
+/// Every item of the line, in order, as (row, chunk).
+std::vector<std::pair<std::int64_t, std::int64_t>> all_items(const RowLine& line) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> items;
+  for (std::int64_t row = 0; row < line.rows; ++row)
+    for (std::int64_t c = 0; c == 0 || c * line.chunk < line.entries(row); ++c)
+      items.emplace_back(row, c);
+  return items;
+}
+
+TEST(RowLine, SharesHoldEveryItemOnceInOrder) {
+  const std::vector<std::vector<std::int64_t>> cases{{},
+                                                     {0},
+                                                     {5},
+                                                     {0, 0, 0},
+                                                     {100},
+                                                     {3, 0, 41, 8, 0, 0, 10, 1, 25, 10, 11, 0},
+                                                     {0, 0, 90, 0, 0, 90, 0},
+                                                     std::vector<std::int64_t>(50, 10)};
+  for (const auto& lengths : cases)
+    for (const std::int64_t origin : {0, 17})
+      for (const std::int64_t row_cost : {1, 8})
+        for (const std::int64_t window : {10, 20, 1000})
+          for (const std::int64_t blocks : {1, 2, 3, 7, 100}) {
+            const auto offsets = offsets_of(lengths, origin);
+            const RowLine line{offsets.data(), static_cast<std::int64_t>(lengths.size()), 10,
+                               row_cost};
+            std::vector<std::pair<std::int64_t, std::int64_t>> seen;
+            // More windows than needed: the kernels' callers know an upper bound of the ratings only.
+            const std::int64_t passes = (offsets.back() - origin) / window + 1 + blocks % 2;
+            for (std::int64_t pass = 0; pass < passes; ++pass)
+              for (std::int64_t b = 0; b < blocks; ++b) {
+                const std::int64_t to = pass + 1 == passes ? INT64_MAX : (pass + 1) * window;
+                const RowShare share = row_share(line, pass * window, to, b, blocks);
+                for (RowItem i = share.first; share.holds(line, i); i = line.next(i))
+                  seen.emplace_back(i.row, i.chunk);
+              }
+            ASSERT_EQ(seen, all_items(line))
+                << lengths.size() << " rows, window " << window << ", " << blocks << " blocks";
+          }
+}
+
+TEST(RowLine, SharesOfZipfDataAreEqual) {
+  // 20 million ratings of 27,000 items, Zipf with exponent 1: the first has a tenth of them.
+  std::vector<std::int64_t> lengths;
+  for (int i = 1; i <= 27'000; ++i) lengths.push_back(static_cast<std::int64_t>(1.85e6 / i));
+  std::rotate(lengths.begin(), lengths.begin() + 9'000, lengths.end());
+  const auto offsets = offsets_of(lengths, 0);
+  const RowLine line{offsets.data(), static_cast<std::int64_t>(lengths.size()), 1024, 40};
+  for (const std::int64_t blocks : {132, 264, 528}) {
+    std::int64_t largest = 0, total = 0;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const RowShare share = row_share(line, 0, INT64_MAX, b, blocks);
+      std::int64_t work = 0;
+      for (RowItem i = share.first; share.holds(line, i); i = line.next(i)) {
+        const std::int64_t entries =
+            std::min(line.entries(i.row) - i.chunk * line.chunk, line.chunk);
+        ASSERT_LE(entries, 4096);
+        work += entries + (i.chunk == 0 ? line.row_cost : 0);
+      }
+      largest = std::max(largest, work);
+      total += work;
+    }
+    EXPECT_LE(static_cast<double>(largest * blocks) / static_cast<double>(total), 1.05) << blocks;
+  }
+}
+
+}  // namespace
+}  // namespace gradmill
