@@ -86,6 +86,11 @@ struct HalfStep {
     failures.zero();
     gram(ctx, {.factors = items.view(), .scale = 0.1f, .gram = base.matrix(k, k, k)});
   }
+  /// Every item's factors once instead of once for each of its ratings.
+  double unique_bytes() const {
+    const double k = static_cast<double>(items.k);
+    return 8.0 * ratings.nnz + 8.0 * ratings.rows + 4 * k * items.rows + 4 * k * ratings.rows;
+  }
   double bytes() const {
     const double k = static_cast<double>(items.k);
     return 8.0 * ratings.nnz + 4 * k * ratings.nnz + 4 * k * ratings.rows;
@@ -129,6 +134,8 @@ Case normal_equations_case(const Context& ctx, const Sizes& sizes, std::int64_t 
           .shape = csr_shape(data->half.ratings, k),
           .bytes = 8 * nnz + 8 * rows + 4 * k * nnz + 4 * (k * (k + 1.0) / 2 + k) * rows,
           .flops = nnz * (k * (k + 1.0) + 2.0 * k),
+          .unique_bytes =
+              8 * nnz + 8 * rows + 4.0 * k * tile.items + 4 * (k * (k + 1.0) / 2 + k) * rows,
           .prepare = {},
           .run = [&ctx, data, k, tile] {
             normal_equations(ctx, {.ratings = data->half.ratings.view(),
@@ -187,6 +194,7 @@ Case als_case(const Context& ctx, const Sizes& sizes, std::int64_t k, bool impli
           .shape = csr_shape(data->ratings, k),
           .bytes = data->bytes(),
           .flops = nnz * (k * (k + 1.0) + 2.0 * k) + rows * (std::pow(k, 3) / 3 + 2.0 * k * k),
+          .unique_bytes = data->unique_bytes(),
           .prepare = {},
           .run = [&ctx, data, k, implicit] {
             als_solve(ctx, {.ratings = data->ratings.view(),
@@ -209,6 +217,7 @@ Case cg_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
           .shape = csr_shape(data->ratings, k),
           .bytes = data->bytes() + 4.0 * k * rows,
           .flops = (kSteps + 1) * (4.0 * k * nnz + 2.0 * k * k * rows),
+          .unique_bytes = data->unique_bytes() + 4.0 * k * rows,
           .prepare = {},
           .run = [&ctx, data, k] {
             ials_cg(ctx, {.ratings = data->ratings.view(),
@@ -337,14 +346,21 @@ Case top_k_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
 }
 }  // namespace
 
-std::vector<MakeCase> all_cases() {
+std::vector<NamedCase> all_cases() {
   const auto als = [](bool implicit) {
     return [implicit](const Context& ctx, const Sizes& sizes, std::int64_t k) {
       return als_case(ctx, sizes, k, implicit);
     };
   };
-  return {gram_case, normal_equations_case, cholesky_case, als(false), als(true), cg_case,
-          sgd_case,  predict_case,          top_k_case};
+  return {{"gram", gram_case},
+          {"normal_equations", normal_equations_case},
+          {"cholesky_solve", cholesky_case},
+          {"als_solve", als(false)},
+          {"als_solve (implicit)", als(true)},
+          {"ials_cg (3 steps)", cg_case},
+          {"mf_sgd (one epoch)", sgd_case},
+          {"mf_predict", predict_case},
+          {"top_k (100)", top_k_case}};
 }
 
 }  // namespace gradmill::bench

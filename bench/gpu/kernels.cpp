@@ -36,6 +36,12 @@ Times measure(const Context& ctx, const Case& c, double budget_s, int max_runs) 
   return {seconds.front(), seconds[seconds.size() / 2], static_cast<int>(seconds.size())};
 }
 
+void run_once(const Context& ctx, const Case& c) {
+  if (c.prepare) c.prepare();
+  c.run();
+  ctx.synchronize();
+}
+
 /// The least time that the device could take for a case by its data sheet.
 double floor_seconds(const Case& c, const DeviceLimits& limits) {
   double floor = 0;
@@ -48,6 +54,7 @@ nlohmann::json row_of(const Case& c, const Times& t, const DeviceLimits& limits)
   nlohmann::json row{{"kernel", c.kernel},
                      {"shape", c.shape},
                      {"bytes", c.bytes},
+                     {"unique_bytes", c.unique_bytes > 0 ? c.unique_bytes : c.bytes},
                      {"flops", c.flops},
                      {"min_s", t.min_s},
                      {"median_s", t.median_s},
@@ -76,12 +83,14 @@ int run(int argc, char** argv) {
   CLI::App app("Measures every kernel on one device against the device's limits.");
   std::string device = "auto", json_path, only;
   std::vector<std::int64_t> factors{64, 128};
-  bool quick = false;
+  bool quick = false, counted = false;
   app.add_option("--device", device, "cpu, cuda, or auto (cuda if there is a device)");
   app.add_option("--json", json_path, "also write the results to this file");
   app.add_option("--only", only, "only kernels whose name contains this");
   app.add_option("--factors", factors, "numbers of factors")->delimiter(',');
   app.add_flag("--quick", quick, "small shapes and few runs: checks that everything runs");
+  app.add_flag("--counted", counted,
+               "the one case of --only once, in a middling shape: for bench/gpu/counters");
   CLI11_PARSE(app, argc, argv);
 
   const bool on_cuda = device != "cpu" && (device == "cuda" || Context::cuda_device_count() > 0);
@@ -93,11 +102,16 @@ int run(int argc, char** argv) {
                limits.flops_per_second * 1e-12);
 
   nlohmann::json rows = nlohmann::json::array();
-  const Sizes sizes = quick ? Sizes::quick() : Sizes{};
-  for (const MakeCase& make : all_cases()) {
+  const Sizes sizes = quick ? Sizes::quick() : counted ? Sizes::counted() : Sizes{};
+  for (const NamedCase& named : all_cases()) {
+    if (counted ? named.kernel != only : named.kernel.find(only) == std::string::npos) continue;
     for (const std::int64_t k : quick ? std::vector<std::int64_t>{32} : factors) {
-      const Case c = make(ctx, sizes, k);
-      if (c.kernel.find(only) == std::string::npos) continue;
+      const Case c = named.make(ctx, sizes, k);
+      if (counted) {
+        run_once(ctx, c);
+        rows.push_back(row_of(c, {1, 1, 1}, limits));
+        continue;
+      }
       rows.push_back(row_of(c, measure(ctx, c, quick ? 0 : 1, quick ? 3 : 50), limits));
       print_row(rows.back());
     }
