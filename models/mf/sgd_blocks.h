@@ -42,7 +42,7 @@ std::int32_t sgd_block_count(std::int64_t ratings, std::int64_t users, std::int6
 SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
                  std::span<const std::int64_t> item_counts);
 
-inline constexpr std::int64_t kStripUsers = 512;
+inline constexpr std::int64_t kStripUsers = 256;
 inline constexpr std::int64_t kGroupRatings = 16;
 
 /// Ratings as triples: row ids (not storage rows) and values, in any order.
