@@ -18,7 +18,10 @@ typedef float Vec8 __attribute__((vector_size(8 * sizeof(float))));
 /// The same in memory: any alignment, any type before.
 typedef float LooseVec __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
 
+typedef float LooseVec8 __attribute__((vector_size(8 * sizeof(float)), aligned(4), may_alias));
+
 inline Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
+inline Vec8 load8(const float* p) { return *reinterpret_cast<const LooseVec8*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<LooseVec*>(p) = v; }
 inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x, for -0 too
 

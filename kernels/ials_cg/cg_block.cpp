@@ -32,7 +32,7 @@ void axpy(float scale, const float* from, float* to, std::int64_t vecs) {
 }  // namespace
 
 std::int64_t CgBlock::capacity(std::int64_t num_factors) {
-  return kResidentFloats / (vector_stride(num_factors) + 2);
+  return kResidentFloats / (vector_stride(num_factors) + 2) / kPiece * kPiece;
 }
 
 std::int64_t CgBlock::memory_floats(std::int64_t num_factors) {
@@ -64,9 +64,9 @@ void CgBlock::add(std::int64_t row) {
   const std::int64_t first = args_.ratings.offsets[row], last = args_.ratings.offsets[row + 1];
   const std::int64_t count = last - first;
   if (count_ == kRows || (used_ + count > capacity_ && used_ > 0)) solve();
-  const bool resident = used_ + count <= capacity_;
+  const std::int64_t resident = std::min(count, capacity_);
   rows_[count_++] = {row, first, last, used_, resident, true, ridge(args_.model, count), 0};
-  if (resident) used_ += count;
+  used_ += resident;
 }
 
 /// Memory for entries from this slot on.
@@ -134,20 +134,17 @@ void add_group(const float* y, std::int64_t stride, std::int64_t vecs, const flo
 template <CgBlock::Pass kPass>
 void CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
   const std::int64_t whole = row.last - row.first;
-  const bool gathering = kPass == Pass::residual || !row.resident;
   for (std::int64_t done = 0; done < whole;) {
-    const std::int64_t count = gathering ? std::min(kPiece, whole - done) : whole;
-    const EntryPanel panel = slots(row.resident ? row.slot + done : capacity_);
+    const bool passing = done >= row.resident, gathering = kPass == Pass::residual || passing;
+    const std::int64_t left = (passing ? whole : row.resident) - done;
+    const std::int64_t count = gathering ? std::min(kPiece, left) : left;
+    const EntryPanel panel = slots(passing ? capacity_ : row.slot + done);
     if (gathering) gather(equations_, row.first + done, count, panel);
     done += count;
     std::int64_t e = 0;
     for (; e + kGroup <= count; e += kGroup)
       add_group(panel.factors + e * stride_, stride_, vecs_, vector, sum, [&](Vec8 dots) {
-        Vec8 a, b;
-        for (std::int64_t i = 0; i < kGroup; ++i) {
-          a[i] = panel.weights_a[e + i];
-          b[i] = panel.weights_b[e + i];
-        }
+        const Vec8 a = load8(panel.weights_a + e), b = load8(panel.weights_b + e);
         return kPass == Pass::residual ? b - a * dots : a * dots;
       });
     for (; e < count; ++e) {

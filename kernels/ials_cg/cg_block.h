@@ -27,8 +27,8 @@ class CgBlock {
  private:
   struct Row {
     std::int64_t row, first, last;  // entries [first, last)
-    std::int64_t slot;              // of the first entry, if resident
-    bool resident, active;
+    std::int64_t slot, resident;    // the first `resident` entries stay, from this slot on
+    bool active;
     float ridge, residual_norm;
   };
   enum class Pass { residual, product };
@@ -49,7 +49,7 @@ class CgBlock {
   std::int64_t stride_, base_stride_, vecs_, capacity_, used_ = 0, count_ = 0;
   Row rows_[kRows];
   float *x_, *residual_, *direction_, *product_;  // [kRows, stride_] each
-  EntryPanel entries_;  // capacity_ resident ones, then those of a row that passes by
+  EntryPanel entries_;  // capacity_ resident ones, then those of long rows that pass by
 };
 
 }  // namespace gradmill::cpu
