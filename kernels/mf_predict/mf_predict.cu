@@ -34,7 +34,7 @@ __device__ ErrorSums block_sum(ErrorSums mine) {
 /// 16 * lanes; valid in all of them. Nothing beyond k is read: padding may hold anything.
 __device__ float dot(const float* p, const float* q, int k, int lanes, bool vector) {
   float sum = 0;
-  for (int f = static_cast<int>(threadIdx.x % lanes) * 4; f < k; f += lanes * 4)
+  for (int f = static_cast<int>(threadIdx.x & (lanes - 1)) * 4; f < k; f += lanes * 4)
     sum += dot4(load4(p, f, k, vector), load4(q, f, k, vector));
   for (int half = lanes / 2; half > 0; half /= 2) sum += __shfl_xor_sync(kAllLanes, sum, half);
   return sum;
@@ -54,12 +54,12 @@ __global__ void __launch_bounds__(kThreads)
     items[b] = args.item_ids[first + b];
   }
   __syncthreads();
-  const int k = static_cast<int>(args.users.cols);
-  for (int b = threadIdx.x / lanes; b < kPairs; b += kThreads / lanes) {  // whole warps: shuffles
+  const int k = static_cast<int>(args.users.cols), groups = kThreads / lanes;
+  for (int b = threadIdx.x / lanes; b < kPairs; b += groups) {  // whole warps: shuffles
     const bool known = b < pairs && users[b] >= 0 && items[b] >= 0;
     const float sum = dot(known ? args.users.row(users[b]) : nullptr,
                           known ? args.items.row(items[b]) : nullptr, known ? k : 0, lanes, vector);
-    if (threadIdx.x % lanes == 0) dots[b] = sum;
+    if ((threadIdx.x & (lanes - 1)) == 0) dots[b] = sum;
   }
   __syncthreads();
   ErrorSums errors;

@@ -1,80 +1,275 @@
+#include <cuda_pipeline.h>
+
 #include <algorithm>
 #include <limits>
 
+#include "kernels/resident_blocks.cuh"
+#include "kernels/top_k/candidates.cuh"
 #include "kernels/top_k/top_k.h"
 #include "kernels/warp.cuh"
 #include "runtime/cuda_check.h"
+#include "runtime/error.h"
 #include "runtime/workspace.h"
+
+// A block scores kWarps * Queries queries against one item tile after the other, as a matrix product
+// does: query rows stay in shared memory, item rows come through it in two alternating buffers. A
+// warp owns its queries' candidates (candidates.cuh), so selection needs no synchronization between
+// warps. If there are few queries, several blocks share the items, and a second kernel merges.
 
 namespace gradmill::cuda {
 namespace {
-constexpr int kThreads = 256;
-constexpr std::int64_t kScoreBytes = std::int64_t{256} << 20;
 
-__device__ bool better(float a, std::int32_t i, float b, std::int32_t j) {
-  return a > b || (a == b && i < j);
+constexpr int kWarps = 8;
+constexpr int kThreads = kWarps * kWarp;
+constexpr int kTileItems = 128;
+constexpr int kItemsPerLane = kTileItems / kWarp;
+constexpr int kChunk = 32;  // factors that are staged at a time: one 128-byte line of a row
+constexpr int kPitch =
+    kChunk + 4;  // 8 rows at the same factor lie in 8 different groups of 4 banks
+constexpr int kMaxFactors = 1024;
+
+struct Plan {
+  int queries_per_warp = 1;
+  int splits = 1;    // blocks that share the items of the same queries
+  int capacity = 0;  // candidates per query
+  std::int64_t query_tiles = 0;
+  std::size_t shared_bytes = 0;
+};
+
+__host__ __device__ constexpr int chunks_of(int k) { return k > 0 ? ceil_div(k, kChunk) : 1; }
+__host__ __device__ constexpr int query_pitch(int k) { return chunks_of(k) * kChunk + 4; }
+
+/// Starts the copy of factors [f, f + kChunk) of up to `rows` rows (zeros beyond k and rows) to
+/// shared memory with this pitch.
+__device__ void stage(float* to, int pitch, const MatrixView<const float>& from, std::int64_t first,
+                      int rows, int f, bool vector) {
+  const int k = static_cast<int>(from.cols);
+  for (int i = threadIdx.x; i < rows * (kChunk / 4); i += kThreads) {
+    const int row = i / (kChunk / 4), at = f + i % (kChunk / 4) * 4;
+    float* place = to + row * pitch + i % (kChunk / 4) * 4;
+    const bool inside = first + row < from.rows;
+    if (inside && vector && at + 4 <= k)
+      __pipeline_memcpy_async(place, from.row(first + row) + at, sizeof(float4));
+    else
+      *reinterpret_cast<float4*>(place) =
+          inside ? load4(from.row(first + row), at, k, vector) : float4{};
+  }
 }
 
-/// A block per query: its scores, then the best one `count` times.
-__global__ void top_k_kernel(TopKArgs args, std::int64_t first, float* all_scores) {
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  __shared__ float best_score[kThreads];
-  __shared__ std::int32_t best_item[kThreads];
-  const std::int64_t q = first + blockIdx.x;
-  const auto items = static_cast<std::int32_t>(args.items.rows);
-  float* scores = all_scores + std::int64_t{blockIdx.x} * items;
-  for (std::int32_t i = threadIdx.x; i < items; i += kThreads) {
-    float score = args.item_biases.size ? args.item_biases[i] : 0.0f;
-    for (std::int64_t f = 0; f < args.items.cols; ++f)
-      score += args.queries(q, f) * args.items(i, f);
-    scores[i] = score;
-  }
-  __syncthreads();
-  if (args.excluded.rows)
-    for (std::int64_t e = args.excluded.offsets[q] + threadIdx.x; e < args.excluded.offsets[q + 1];
-         e += kThreads)
-      scores[args.excluded.indices[e]] = kNever;
-  __syncthreads();
-  for (std::int32_t c = 0; c < args.count; ++c) {
-    float score = kNever;
-    std::int32_t item = -1;
-    for (std::int32_t i = threadIdx.x; i < items; i += kThreads)
-      if (scores[i] > score) score = scores[i], item = i;
-    best_score[threadIdx.x] = score;
-    best_item[threadIdx.x] = item;
-    for (int half = kThreads / 2; half > 0; half /= 2) {
-      __syncthreads();
-      if (threadIdx.x >= half) continue;
-      const int other = threadIdx.x + half;
-      if (better(best_score[other], best_item[other], best_score[threadIdx.x],
-                 best_item[threadIdx.x])) {
-        best_score[threadIdx.x] = best_score[other];
-        best_item[threadIdx.x] = best_item[other];
+/// score[q][j] += <query q of this warp, item j * 32 + lane of the tile> over one chunk.
+template <int Queries>
+__device__ void add_products(float (&score)[Queries][kItemsPerLane], const float* queries,
+                             int pitch, const float* items) {
+#pragma unroll 1  // 128 fused multiply-adds are enough to hide the loop, and more would spill
+  for (int f = 0; f < kChunk; f += 4) {
+    float4 item[kItemsPerLane];
+#pragma unroll
+    for (int j = 0; j < kItemsPerLane; ++j)
+      item[j] =
+          *reinterpret_cast<const float4*>(items + (j * kWarp + threadIdx.x % kWarp) * kPitch + f);
+#pragma unroll
+    for (int q = 0; q < Queries; ++q) {
+      const float4 query = *reinterpret_cast<const float4*>(queries + q * pitch + f);
+#pragma unroll
+      for (int j = 0; j < kItemsPerLane; ++j) {
+        score[q][j] = fmaf(query.x, item[j].x, score[q][j]);
+        score[q][j] = fmaf(query.y, item[j].y, score[q][j]);
+        score[q][j] = fmaf(query.z, item[j].z, score[q][j]);
+        score[q][j] = fmaf(query.w, item[j].w, score[q][j]);
       }
     }
-    if (threadIdx.x == 0) {
-      const std::int32_t best = best_score[0] == kNever ? -1 : best_item[0];
-      args.out_items(q, c) = best;
-      args.out_scores(q, c) = best_score[0];
-      if (best >= 0) scores[best] = kNever;
-    }
-    __syncthreads();
   }
 }
+
+__device__ bool is_excluded(const CsrView<const float>& excluded, std::int64_t query,
+                            std::int32_t item) {
+  if (excluded.rows == 0) return false;
+  const std::int64_t first = excluded.offsets[query], rows = excluded.offsets[query + 1] - first;
+  const std::int64_t at =
+      first_row(rows, item, [&](std::int64_t e) { return excluded.indices[first + e]; });
+  return at < rows && excluded.indices[first + at] == item;
+}
+
+/// Offers a tile's scores to the candidates of query `query`.
+__device__ void offer_tile(Candidates& candidates, const TopKArgs& args, std::int64_t query,
+                           const float (&score)[kItemsPerLane], std::int64_t first_item,
+                           std::int64_t end_item) {
+#pragma unroll
+  for (int j = 0; j < kItemsPerLane; ++j) {
+    const std::int64_t item = first_item + j * kWarp + threadIdx.x % kWarp;
+    Key key = kNoKey;
+    if (item < end_item) {
+      const float bias = args.item_biases.size ? args.item_biases[item] : 0.0f;
+      key = key_of(score[j] + bias, static_cast<std::int32_t>(item));
+      if (key > candidates.threshold() &&
+          is_excluded(args.excluded, query, static_cast<std::int32_t>(item)))
+        key = kNoKey;
+    }
+    candidates.offer(key);
+  }
+}
+
+__device__ void write_row(const TopKArgs& args, std::int64_t query, const Key* best, int found) {
+  for (int c = threadIdx.x % kWarp; c < args.count; c += kWarp) {
+    args.out_items(query, c) = c < found ? item_of(best[c]) : -1;
+    args.out_scores(query, c) =
+        c < found ? score_of(best[c]) : -std::numeric_limits<float>::infinity();
+  }
+}
+
+/// Block (t, s): queries of tile t, items of split s. With one split it writes the result, else its
+/// best keys to partial [queries, splits, count].
+template <int Queries>
+__global__ void __launch_bounds__(kThreads, 2)
+    top_k_kernel(TopKArgs args, Plan plan, bool vector, Key* partial) {
+  extern __shared__ float4 shared_memory[];
+  const int k = static_cast<int>(args.items.cols), chunks = chunks_of(k), pitch = query_pitch(k),
+            warp = threadIdx.x / kWarp;
+  Key* keys = reinterpret_cast<Key*>(shared_memory);
+  float* queries = reinterpret_cast<float*>(keys + kWarps * Queries * plan.capacity);
+  float* tiles = queries + kWarps * Queries * pitch;
+
+  const std::int64_t first_query = std::int64_t{blockIdx.x} * kWarps * Queries;
+  const std::int64_t tiles_of_all = ceil_div<std::int64_t>(args.items.rows, kTileItems);
+  const std::int64_t first_tile = tiles_of_all * blockIdx.y / plan.splits,
+                     end_tile = tiles_of_all * (blockIdx.y + 1) / plan.splits;
+  const int steps = static_cast<int>(end_tile - first_tile) * chunks;
+  const auto stage_items = [&](int step) {
+    stage(tiles + step % 2 * kTileItems * kPitch, kPitch, args.items,
+          (first_tile + step / chunks) * kTileItems, kTileItems, step % chunks * kChunk, vector);
+    __pipeline_commit();
+  };
+
+  for (int c = 0; c < chunks; ++c)
+    stage(queries + c * kChunk, pitch, args.queries, first_query, kWarps * Queries, c * kChunk,
+          vector);
+  if (steps) stage_items(0);
+  Candidates candidates[Queries];
+#pragma unroll
+  for (int q = 0; q < Queries; ++q)
+    candidates[q] =
+        Candidates(keys + (warp * Queries + q) * plan.capacity, plan.capacity, args.count);
+
+  float score[Queries][kItemsPerLane] = {};
+  for (int step = 0; step < steps; ++step) {
+    if (step + 1 < steps) {
+      stage_items(step + 1);
+      __pipeline_wait_prior(1);
+    } else {
+      __pipeline_wait_prior(0);
+    }
+    __syncthreads();
+    const int chunk = step % chunks;
+    add_products<Queries>(score, queries + warp * Queries * pitch + chunk * kChunk, pitch,
+                          tiles + step % 2 * kTileItems * kPitch);
+    __syncthreads();  // before the next step overwrites the buffer that this one read
+    if (chunk + 1 < chunks) continue;
+    const std::int64_t first_item = (first_tile + step / chunks) * kTileItems;
+#pragma unroll
+    for (int q = 0; q < Queries; ++q) {
+      const std::int64_t query = first_query + warp * Queries + q;
+      if (query < args.queries.rows)
+        offer_tile(candidates[q], args, query, score[q], first_item, args.items.rows);
+#pragma unroll
+      for (float& s : score[q]) s = 0;
+    }
+  }
+
+#pragma unroll
+  for (int q = 0; q < Queries; ++q) {
+    const std::int64_t query = first_query + warp * Queries + q;
+    if (query >= args.queries.rows) continue;
+    candidates[q].compact();
+    if (!partial) {
+      write_row(args, query, candidates[q].keys(), candidates[q].size());
+      continue;
+    }
+    Key* out = partial + (query * plan.splits + blockIdx.y) * args.count;
+    for (int c = threadIdx.x % kWarp; c < args.count; c += kWarp)
+      out[c] = c < candidates[q].size() ? candidates[q].keys()[c] : kNoKey;
+  }
+}
+
+/// A warp per query: the best of its splits' best, which are in order.
+__global__ void __launch_bounds__(kWarp)
+    merge_kernel(TopKArgs args, Plan plan, const Key* partial) {
+  extern __shared__ float4 shared_memory[];
+  const std::int64_t query = blockIdx.x;
+  Candidates best(reinterpret_cast<Key*>(shared_memory), plan.capacity, args.count);
+  for (int split = 0; split < plan.splits; ++split) {
+    const Key* keys = partial + (query * plan.splits + split) * args.count;
+    for (int c = 0; c < args.count; c += kWarp) {
+      if (keys[c] <= best.threshold()) break;  // and all after it
+      const int mine = c + static_cast<int>(threadIdx.x);
+      best.offer(mine < args.count ? keys[mine] : kNoKey);
+    }
+  }
+  best.compact();
+  write_row(args, query, best.keys(), best.size());
+}
+
+std::size_t shared_bytes(int queries_per_warp, int capacity, int k) {
+  return sizeof(Key) * kWarps * queries_per_warp * capacity +
+         sizeof(float) * (kWarps * queries_per_warp * query_pitch(k) + 2 * kTileItems * kPitch);
+}
+
+/// As many queries a block as the device's shared memory and the number of queries allow: each item
+/// row is read once for all of them. Then as many splits as fill the device.
+Plan make_plan(const Context& ctx, const TopKArgs& args) {
+  constexpr std::size_t kSharedLimit = 110 << 10;  // two blocks on a multiprocessor
+  const int k = static_cast<int>(args.items.cols);
+  Plan plan;
+  plan.capacity = candidate_capacity(args.count);
+  for (const int queries : {8, 4, 1}) {
+    plan.queries_per_warp = queries;
+    plan.shared_bytes = shared_bytes(queries, plan.capacity, k);
+    if (plan.shared_bytes <= kSharedLimit && args.queries.rows > (queries - 1) * kWarps) break;
+  }
+  plan.query_tiles = ceil_div<std::int64_t>(args.queries.rows, plan.queries_per_warp * kWarps);
+  const std::int64_t wanted = ceil_div<std::int64_t>(2 * ctx.multiprocessors(), plan.query_tiles),
+                     tiles = ceil_div<std::int64_t>(args.items.rows, kTileItems),
+                     bound = std::max<std::int64_t>(
+                         1, std::min<std::int64_t>(tiles / 2, 32'768 / args.count));
+  plan.splits = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, bound));
+  return plan;
+}
+
+template <int Queries>
+void launch(const Context& ctx, const TopKArgs& args, const Plan& plan, Key* partial) {
+  const bool vector = has_vector_rows(args.queries.data, args.queries.stride) &&
+                      has_vector_rows(args.items.data, args.items.stride);
+  (void)resident_blocks(ctx, top_k_kernel<Queries>, kThreads, plan.shared_bytes);
+  const dim3 grid(static_cast<unsigned>(plan.query_tiles), static_cast<unsigned>(plan.splits));
+  top_k_kernel<Queries>
+      <<<grid, kThreads, plan.shared_bytes, ctx.stream()>>>(args, plan, vector, partial);
+  cuda_check(cudaGetLastError(), "launch top_k");
+}
+
 }  // namespace
 
 void top_k(const Context& ctx, const TopKArgs& args) {
   if (args.queries.rows == 0) return;
+  if (args.items.cols > kMaxFactors)
+    fail(ErrorKind::usage, "top_k on CUDA: at most 1024 factors; use --device cpu");
+  const Plan plan = make_plan(ctx, args);
   Workspace::Scope scratch(ctx);
-  const std::int64_t items = std::max<std::int64_t>(args.items.rows, 1);
-  const std::int64_t tile =
-      std::min(args.queries.rows, std::max<std::int64_t>(1, kScoreBytes / (4 * items)));
-  float* scores = scratch.take<float>(tile * items).data;
-  for (std::int64_t first = 0; first < args.queries.rows; first += tile) {
-    const auto blocks = static_cast<unsigned>(std::min(tile, args.queries.rows - first));
-    top_k_kernel<<<blocks, kThreads, 0, ctx.stream()>>>(args, first, scores);
-    cuda_check(cudaGetLastError(), "launch top_k");
+  Key* partial = plan.splits > 1
+                     ? scratch.take<Key>(args.queries.rows * plan.splits * args.count).data
+                     : nullptr;
+  switch (plan.queries_per_warp) {
+    case 8:
+      launch<8>(ctx, args, plan, partial);
+      break;
+    case 4:
+      launch<4>(ctx, args, plan, partial);
+      break;
+    default:
+      launch<1>(ctx, args, plan, partial);
   }
+  if (!partial) return;
+  merge_kernel<<<static_cast<unsigned>(args.queries.rows), kWarp, sizeof(Key) * plan.capacity,
+                 ctx.stream()>>>(args, plan, partial);
+  cuda_check(cudaGetLastError(), "launch top_k's merge");
 }
 
 }  // namespace gradmill::cuda
