@@ -81,31 +81,45 @@ __device__ void add_products(float (&score)[Queries][kItemsPerLane], const float
   }
 }
 
-__device__ bool is_excluded(const CsrView<const float>& excluded, std::int64_t query,
-                            std::int32_t item) {
-  if (excluded.rows == 0) return false;
-  const std::int64_t first = excluded.offsets[query], rows = excluded.offsets[query + 1] - first;
-  const std::int64_t at =
-      first_row(rows, item, [&](std::int64_t e) { return excluded.indices[first + e]; });
-  return at < rows && excluded.indices[first + at] == item;
-}
+/// Whether an item is in the query's row of excluded items.
+struct Excluded {
+  const CsrView<const float>& rows;
+  std::int64_t query;
 
-/// Offers a tile's scores to the candidates of query `query`.
-__device__ void offer_tile(Candidates& candidates, const TopKArgs& args, std::int64_t query,
-                           const float (&score)[kItemsPerLane], std::int64_t first_item,
-                           std::int64_t end_item) {
+  __device__ bool operator()(Key key) const {
+    if (rows.rows == 0) return false;
+    const std::int32_t item = item_of(key);
+    const std::int64_t first = rows.offsets[query], entries = rows.offsets[query + 1] - first;
+    const std::int32_t* indices = rows.indices + first;
+    const std::int64_t at = first_row(entries, item, [&](std::int64_t e) { return indices[e]; });
+    return at < entries && indices[at] == item;
+  }
+};
+
+/// Offers a tile's scores to a query's candidates.
+__device__ void offer_tile(Candidates& candidates, const float (&score)[kItemsPerLane],
+                           std::int64_t first_item, std::int64_t end_item,
+                           const Excluded& excluded) {
 #pragma unroll
   for (int j = 0; j < kItemsPerLane; ++j) {
     const std::int64_t item = first_item + j * kWarp + threadIdx.x % kWarp;
-    Key key = kNoKey;
-    if (item < end_item) {
-      const float bias = args.item_biases.size ? args.item_biases[item] : 0.0f;
-      key = key_of(score[j] + bias, static_cast<std::int32_t>(item));
-      if (key > candidates.threshold() &&
-          is_excluded(args.excluded, query, static_cast<std::int32_t>(item)))
-        key = kNoKey;
-    }
-    candidates.offer(key);
+    const bool matters = item < end_item && score[j] >= candidates.least_score();
+    if (!__any_sync(kAllLanes, matters)) continue;
+    candidates.offer(matters ? key_of(score[j], static_cast<std::int32_t>(item)) : kNoKey,
+                     excluded);
+  }
+}
+
+/// The scores of a tile before its factors: the items' biases.
+template <int Queries>
+__device__ void start_scores(float (&score)[Queries][kItemsPerLane], const TopKArgs& args,
+                             std::int64_t first_item) {
+#pragma unroll
+  for (int j = 0; j < kItemsPerLane; ++j) {
+    const std::int64_t item = first_item + j * kWarp + threadIdx.x % kWarp;
+    const float bias = item < args.item_biases.size ? args.item_biases[item] : 0.0f;
+#pragma unroll
+    for (int q = 0; q < Queries; ++q) score[q][j] = bias;
   }
 }
 
@@ -150,7 +164,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     candidates[q] =
         Candidates(keys + (warp * Queries + q) * plan.capacity, plan.capacity, args.count);
 
-  float score[Queries][kItemsPerLane] = {};
+  float score[Queries][kItemsPerLane];
   for (int step = 0; step < steps; ++step) {
     if (step + 1 < steps) {
       stage_items(step + 1);
@@ -160,18 +174,17 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
     __syncthreads();
     const int chunk = step % chunks;
+    const std::int64_t first_item = (first_tile + step / chunks) * kTileItems;
+    if (chunk == 0) start_scores(score, args, first_item);
     add_products<Queries>(score, queries + warp * Queries * pitch + chunk * kChunk, pitch,
                           tiles + step % 2 * kTileItems * kPitch);
     __syncthreads();  // before the next step overwrites the buffer that this one read
     if (chunk + 1 < chunks) continue;
-    const std::int64_t first_item = (first_tile + step / chunks) * kTileItems;
 #pragma unroll
     for (int q = 0; q < Queries; ++q) {
       const std::int64_t query = first_query + warp * Queries + q;
       if (query < args.queries.rows)
-        offer_tile(candidates[q], args, query, score[q], first_item, args.items.rows);
-#pragma unroll
-      for (float& s : score[q]) s = 0;
+        offer_tile(candidates[q], score[q], first_item, args.items.rows, {args.excluded, query});
     }
   }
 
@@ -179,8 +192,9 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int q = 0; q < Queries; ++q) {
     const std::int64_t query = first_query + warp * Queries + q;
     if (query >= args.queries.rows) continue;
-    candidates[q].compact();
+    candidates[q].cut(Excluded{args.excluded, query});
     if (!partial) {
+      candidates[q].sort();
       write_row(args, query, candidates[q].keys(), candidates[q].size());
       continue;
     }
@@ -190,21 +204,20 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-/// A warp per query: the best of its splits' best, which are in order.
+/// A warp per query: the best of its splits' best.
 __global__ void __launch_bounds__(kWarp)
     merge_kernel(TopKArgs args, Plan plan, const Key* partial) {
   extern __shared__ float4 shared_memory[];
   const std::int64_t query = blockIdx.x;
+  const int keys = plan.splits * args.count;
+  const auto none_unwanted = [](Key) { return false; };
   Candidates best(reinterpret_cast<Key*>(shared_memory), plan.capacity, args.count);
-  for (int split = 0; split < plan.splits; ++split) {
-    const Key* keys = partial + (query * plan.splits + split) * args.count;
-    for (int c = 0; c < args.count; c += kWarp) {
-      if (keys[c] <= best.threshold()) break;  // and all after it
-      const int mine = c + static_cast<int>(threadIdx.x);
-      best.offer(mine < args.count ? keys[mine] : kNoKey);
-    }
+  for (int first = 0; first < keys; first += kWarp) {
+    const int i = first + static_cast<int>(threadIdx.x);
+    best.offer(i < keys ? partial[query * keys + i] : kNoKey, none_unwanted);
   }
-  best.compact();
+  best.cut(none_unwanted);
+  best.sort();
   write_row(args, query, best.keys(), best.size());
 }
 
@@ -226,10 +239,10 @@ Plan make_plan(const Context& ctx, const TopKArgs& args) {
     if (plan.shared_bytes <= kSharedLimit && args.queries.rows > (queries - 1) * kWarps) break;
   }
   plan.query_tiles = ceil_div<std::int64_t>(args.queries.rows, plan.queries_per_warp * kWarps);
-  const std::int64_t wanted = ceil_div<std::int64_t>(2 * ctx.multiprocessors(), plan.query_tiles),
-                     tiles = ceil_div<std::int64_t>(args.items.rows, kTileItems),
-                     bound = std::max<std::int64_t>(
-                         1, std::min<std::int64_t>(tiles / 2, 32'768 / args.count));
+  // A split pays for filling its candidates: that needs enough items to be worth it.
+  const std::int64_t wanted = ceil_div<std::int64_t>(ctx.multiprocessors(), plan.query_tiles),
+                     least_items = std::max(2 * kTileItems, 16 * args.count),
+                     bound = std::max<std::int64_t>(1, args.items.rows / least_items);
   plan.splits = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, bound));
   return plan;
 }
