@@ -89,10 +89,17 @@ struct Excluded {
   __device__ bool operator()(Key key) const {
     if (rows.rows == 0) return false;
     const std::int32_t item = item_of(key);
-    const std::int64_t first = rows.offsets[query], entries = rows.offsets[query + 1] - first;
-    const std::int32_t* indices = rows.indices + first;
-    const std::int64_t at = first_row(entries, item, [&](std::int64_t e) { return indices[e]; });
-    return at < entries && indices[at] == item;
+    std::int64_t low = rows.offsets[query], high = rows.offsets[query + 1];
+    while (low < high) {
+      const std::int64_t middle = (low + high) / 2;
+      const std::int32_t other = rows.indices[middle];
+      if (other == item) return true;
+      if (other < item)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return false;
   }
 };
 
