@@ -2,10 +2,12 @@
 // Writes a plain CSV (user,item,rating,timestamp; MovieLens-20M-like) unless FILE is given, then reads it
 // in interleaved rounds: bytes only, rows (RatingStream), and a whole RatingTable.
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -38,10 +40,34 @@ std::string write_csv(std::int64_t rows) {
   return path;
 }
 
-double seconds(const std::function<void()>& work) {
+struct Seconds {
+  double wall, cpu;  // cpu: of all threads
+};
+
+double cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+Seconds measure(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
+  const double cpu = cpu_seconds();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+  return {wall.count(), cpu_seconds() - cpu};
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
+  return values[values.size() / 2];
+}
+
+double peak_megabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1e3;
 }
 
 }  // namespace
@@ -75,14 +101,23 @@ int main(int argc, char** argv) {
       {"table",
        [&] { sum += read_rating_table(*open_text_ratings({path}, options), threads).rows(); }}};
 
-  std::vector<std::vector<double>> times(ways.size());
+  std::vector<std::vector<double>> wall(ways.size()), cpu(ways.size());
+  std::vector<double> peak(ways.size());  // of the process after the first round
   for (int round = 0; round < rounds; ++round)
-    for (std::size_t w = 0; w < ways.size(); ++w) times[w].push_back(seconds(ways[w].second));
+    for (std::size_t w = 0; w < ways.size(); ++w) {
+      const Seconds time = measure(ways[w].second);
+      wall[w].push_back(time.wall);
+      cpu[w].push_back(time.cpu);
+      if (round == 0) peak[w] = peak_megabytes();
+    }
   fmt::print("{:.0f} MB, {} threads, {} rounds ({})\n", megabytes, threads, rounds, sum);
-  for (std::size_t w = 0; w < ways.size(); ++w) {
-    std::sort(times[w].begin(), times[w].end());
-    fmt::print("{:6} best {:7.1f} MB/s  median {:7.1f} MB/s\n", ways[w].first,
-               megabytes / times[w].front(), megabytes / times[w][times[w].size() / 2]);
-  }
+  for (std::size_t w = 0; w < ways.size(); ++w)
+    fmt::print(
+        "{:6} MB/s: best {:7.1f} median {:7.1f}   MB/s per core's CPU time: best {:7.1f} median "
+        "{:7.1f}   "
+        "peak memory {:5.0f} MB\n",
+        ways[w].first, megabytes / *std::min_element(wall[w].begin(), wall[w].end()),
+        megabytes / median(wall[w]), megabytes / *std::min_element(cpu[w].begin(), cpu[w].end()),
+        megabytes / median(cpu[w]), peak[w]);
   if (argc <= 4) std::filesystem::remove(path);
 }
