@@ -9,7 +9,7 @@ namespace gradmill {
 struct MfConfig {
   std::string algorithm = "als";  // als (explicit), sgd (explicit, biased), ials (implicit)
   std::string solver = "auto";    // ials: cholesky, cg, auto (cg); als: cholesky
-  int num_factors = 32;           // 1 .. 256
+  int num_factors = 64;           // 1 .. 256
   bool biases = true;             // als: user and item biases (sgd always has them)
   double regularization = -1;     // l2 of factors and biases; negative: als 0.1, sgd 0.1, ials 0.01
   double bias_regularization = -1;  // sgd: l2 of biases; negative: half of regularization
