@@ -175,7 +175,9 @@ TEST(Train, RecommendationsLeaveOutWhatWasSeen) {
     for (std::size_t i = 0; i < best.items.size(); ++i) {
       EXPECT_FALSE(std::binary_search(audience.excluded[at].begin(), audience.excluded[at].end(),
                                       best.items[i]));
-      if (i) EXPECT_LE(best.scores[i], best.scores[i - 1]);
+      if (i > 0) {
+        EXPECT_LE(best.scores[i], best.scores[i - 1]);
+      }
     }
     ++at;
   });
