@@ -65,8 +65,8 @@ TEST(Train, TheSameSeedGivesTheSameBytes) {
   for (const char* algorithm : {"als", "sgd", "ials"}) {
     const std::string a = std::string(algorithm) + "-a", b = std::string(algorithm) + "-b";
     for (const std::string& name : {a, b})
-      train({"--data", kExample, "--dir", folder.path("r"), "--name", name, "--algorithm", algorithm,
-             "--epochs", "3", "--threads", name == a ? "1" : "3"});
+      train({"--data", kExample, "--dir", folder.path("r"), "--name", name, "--algorithm",
+             algorithm, "--epochs", "3", "--threads", name == a ? "1" : "3"});
     EXPECT_EQ(tensors_of(fs::path(folder.path("r")) / a / "model"),
               tensors_of(fs::path(folder.path("r")) / b / "model"))
         << algorithm;
@@ -123,7 +123,7 @@ TEST(Train, AnotherModelOrOtherDataIsNotResumed) {
   const TemporaryFolder folder;
   auto kind_of = [&](std::vector<std::string> more) {
     std::vector<std::string> arguments{"--data", kExample,   "--dir", folder.path("r"), "--name",
-                                       "a",      "--resume", "auto",  "--epochs",    "2"};
+                                       "a",      "--resume", "auto",  "--epochs",       "2"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     try {
       train(arguments);
@@ -188,13 +188,15 @@ TEST(Train, UnusualDataAreDefined) {
   const TemporaryFolder folder;
   auto kind_of = [&](const std::string& data) {
     try {
-      train({"--data", data, "--dir", folder.path("r") + "/runs", "--epochs", "2", "--holdout", "0"});
+      train(
+          {"--data", data, "--dir", folder.path("r") + "/runs", "--epochs", "2", "--holdout", "0"});
     } catch (const Error& error) {
       return error.kind();
     }
     return ErrorKind::preempted;  // no error
   };
-  EXPECT_EQ(kind_of(folder.write("one.csv", "user,item,rating\nann,tea,4\n")), ErrorKind::preempted);
+  EXPECT_EQ(kind_of(folder.write("one.csv", "user,item,rating\nann,tea,4\n")),
+            ErrorKind::preempted);
   EXPECT_EQ(kind_of(folder.write("twice.csv", "user,item,rating\n1,2,4\n1,2,2\n1,2,4\n")),
             ErrorKind::preempted);
   EXPECT_EQ(kind_of(folder.write("empty.csv", "")), ErrorKind::data);

@@ -13,7 +13,8 @@ using testing::mf_problem;
 using testing::MfProblem;
 using testing::share_of;
 
-constexpr double kSums = 1e-9;  // sums over ranks are in another order than sums over one rank's rows
+constexpr double kSums =
+    1e-9;  // sums over ranks are in another order than sums over one rank's rows
 
 World& world() {
   static const std::unique_ptr<World> instance = World::start(60);
@@ -74,7 +75,8 @@ void compare(const Context& ctx, const MfConfig& config, const MfProblem& proble
   EXPECT_NEAR(together.rating.rmse, alone.rating.rmse, tolerance + kSums);
   EXPECT_NEAR(together.rating.mae, alone.rating.mae, tolerance + kSums);
   EXPECT_EQ(together.ranking.users, alone.ranking.users);
-  EXPECT_NEAR(together.ranking.ndcg, alone.ranking.ndcg, 100 * tolerance + kSums);  // rounding may swap two items
+  EXPECT_NEAR(together.ranking.ndcg, alone.ranking.ndcg,
+              100 * tolerance + kSums);  // rounding may swap two items
   double worst = 0;
   for (std::size_t i = 0; i < alone.items.size(); ++i)
     worst = std::max(worst, static_cast<double>(std::abs(together.items[i] - alone.items[i])));

@@ -141,7 +141,8 @@ TEST(CsrRatings, RowsAreSortedAndStable) {
 
 TEST(RowBoundaries, BalanceRatingsAndCoverAllRows) {
   const std::vector<std::int64_t> counts{100, 1, 1, 1, 1, 1, 1, 94};
-  const RowBoundaries two = balanced_boundaries(counts, 2);  // 104 each, a row costing its ratings and 1
+  const RowBoundaries two =
+      balanced_boundaries(counts, 2);  // 104 each, a row costing its ratings and 1
   ASSERT_EQ(two.size(), 3u);
   EXPECT_GE(two[1], 1);
   EXPECT_LE(two[1], 4);
