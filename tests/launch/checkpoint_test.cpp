@@ -1,11 +1,14 @@
 #include "launch/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <random>
 
 #include "runtime/context.h"
 #include "tests/support/error_of.h"
@@ -291,6 +294,45 @@ TEST(Checkpoint, FallsBackToTheNewestSoundOne) {
         error_of([&] { open_newest_checkpoint(ctx, comm, folder.path(), false, log); }).kind(),
         ErrorKind::checkpoint);
   });
+}
+
+TEST(Checkpoint, KilledAtAnyMomentTheLastCommittedOneIsThere) {
+  const TemporaryFolder folder;
+  const Context ctx = Context::cpu(1);
+  const auto comm = make_self_communicator();
+  std::mt19937 rng(5);
+  std::int64_t committed = 0;
+  write_as(*comm, folder.path(), 0, 300);
+  for (int kill = 0; kill < 30; ++kill) {
+    int done[2];
+    ASSERT_EQ(::pipe(done), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (std::int64_t step = committed + 1;; ++step) {
+        write_as(*comm, folder.path(), step, 300);
+        (void)!::write(done[1], &step, sizeof step);
+        prune_checkpoints(folder.path(), 2, 0);
+      }
+    }
+    ::usleep(rng() % 20'000);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::close(done[1]);
+    while (::read(done[0], &committed, sizeof committed) == sizeof committed) {
+    }
+    ::close(done[0]);
+
+    remove_leftovers(folder.path());
+    Log log(1);
+    const auto found = open_newest_checkpoint(ctx, *comm, folder.path(), true, log);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_GE(found->info().step, committed);
+    EXPECT_LE(found->info().step, committed + 1);  // renamed, but killed before it could say so
+    expect_contents(*found, 300);
+    committed = found->info().step;
+    EXPECT_EQ(checkpoint_steps(folder.path()).front(), 0);  // the best one is never pruned
+    EXPECT_LE(std::distance(fs::directory_iterator(folder.path()), {}), 4);
+  }
 }
 
 TEST(Checkpoint, PruningKeepsTheNewestAndTheBest) {
