@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    error_sums_kernel(const ErrorSums* partial, std::int64_t count, double* sums) {
+    mf_predict_sum_kernel(const ErrorSums* partial, std::int64_t count, double* sums) {
   ErrorSums mine;
   for (std::int64_t i = threadIdx.x; i < count; i += kThreads) {
     mine.weight += partial[i].weight;
@@ -117,7 +117,7 @@ void mf_predict(const Context& ctx, const MfPredictArgs& args) {
       args, lanes_per_pair(args.users.cols), vector, partial);
   cuda_check(cudaGetLastError(), "launch mf_predict");
   if (!partial) return;
-  error_sums_kernel<<<1, kThreads, 0, ctx.stream()>>>(partial, blocks, args.error_sums.data);
+  mf_predict_sum_kernel<<<1, kThreads, 0, ctx.stream()>>>(partial, blocks, args.error_sums.data);
   cuda_check(cudaGetLastError(), "launch mf_predict's sums");
 }
 

@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 /// A warp per query: the best of its splits' best.
 __global__ void __launch_bounds__(kWarp)
-    merge_kernel(TopKArgs args, Plan plan, const Key* partial) {
+    top_k_merge_kernel(TopKArgs args, Plan plan, const Key* partial) {
   extern __shared__ float4 shared_memory[];
   const std::int64_t query = blockIdx.x;
   const int keys = plan.splits * args.count;
@@ -287,8 +287,8 @@ void top_k(const Context& ctx, const TopKArgs& args) {
       launch<1>(ctx, args, plan, partial);
   }
   if (!partial) return;
-  merge_kernel<<<static_cast<unsigned>(args.queries.rows), kWarp, sizeof(Key) * plan.capacity,
-                 ctx.stream()>>>(args, plan, partial);
+  top_k_merge_kernel<<<static_cast<unsigned>(args.queries.rows), kWarp, sizeof(Key) * plan.capacity,
+                       ctx.stream()>>>(args, plan, partial);
   cuda_check(cudaGetLastError(), "launch top_k's merge");
 }
 
