@@ -88,6 +88,7 @@ def record_of(what, ratings, runs, loads):
                  "updates_per_cpu_s": ratings / cpu, "test_rmse": rmse, "epochs_to_target": epochs,
                  "s_to_target_best": epochs and epochs * min(wall),
                  "s_to_target_median": epochs and epochs * statistics.median(wall),
+                 "cpu_s_to_target": epochs and epochs * cpu,
                  "preparation_s": min(r["preparation_s"] for r in results)}
         record["results"].append(entry)
         ours = record["results"][0]
@@ -104,7 +105,9 @@ def record_of(what, ratings, runs, loads):
                      f"{entry['ratio_updates_per_cpu_s']:.2f}x")
             if epochs and ours["epochs_to_target"]:
                 entry["ratio_time_to_target"] = entry["s_to_target_best"] / ours["s_to_target_best"]
-                line += f"; to RMSE {entry['ratio_time_to_target']:.2f}x"
+                entry["ratio_cpu_to_target"] = entry["cpu_s_to_target"] / ours["cpu_s_to_target"]
+                line += (f"; to RMSE {entry['ratio_time_to_target']:.2f}x, CPU time "
+                         f"{entry['ratio_cpu_to_target']:.2f}x")
         print(line, flush=True)
     print(f"{'':34} load average {min(loads):.1f} to {max(loads):.1f}", flush=True)
     return record
