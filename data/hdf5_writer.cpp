@@ -74,7 +74,7 @@ Hdf5Writer::Hdf5Writer(const std::string& path, const std::vector<Hdf5WriterColu
     check(H5Pset_deflate(creation.get(), static_cast<unsigned>(options.deflate)), path,
           "set deflate");
   }
-  check(H5Pset_fletcher32(creation.get()), path, "set fletcher32");
+  if (options.checksums) check(H5Pset_fletcher32(creation.get()), path, "set fletcher32");
   const auto size = static_cast<hsize_t>(rows);
   const Hdf5Space space(H5Screate_simple(1, &size, nullptr), "make a shape",
                         ErrorKind::cannot_write);

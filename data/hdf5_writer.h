@@ -16,10 +16,11 @@ struct Hdf5WriterColumn {
 
 struct Hdf5WriterOptions {
   std::int64_t chunk_rows = 1 << 17;
-  int deflate = 0;  // 0: none, 1..9: zlib level, with shuffle
+  int deflate = 0;        // 0: none, 1..9: zlib level, with shuffle
+  bool checksums = true;  // fletcher32 on every chunk; shards always have them
 };
 
-/// libver=latest, fletcher32 on every chunk; the bytes depend on the arguments alone (no times).
+/// libver=latest; the bytes depend on the arguments alone (no times).
 /// Errors: ErrorKind::cannot_write naming the file.
 class Hdf5Writer {
  public:

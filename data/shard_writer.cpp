@@ -15,7 +15,7 @@ class Hdf5Shard : public ShardWriter {
       : path_(path),
         users_(dataset.user_ids == IdColumn::Kind::string ? &users : nullptr),
         items_(dataset.item_ids == IdColumn::Kind::string ? &items : nullptr),
-        writer_(path, columns_of(dataset), rows, {options.chunk_rows, options.deflate}) {}
+        writer_(path, columns_of(dataset), rows, {options.chunk_rows, options.deflate, true}) {}
 
   void append(const RatingChunk& chunk, std::int64_t first, std::int64_t count) override {
     append_ids(0, users_, chunk.users, first, count);
