@@ -15,6 +15,8 @@ namespace {
 
 using Kind = Hdf5Element::Kind;
 
+constexpr std::int64_t kCachedRows = 1 << 15;
+
 /// Reads numbers of any width and byte order.
 template <class Each>
 void for_numbers(const Hdf5Element& element, std::string_view raw, Each&& each) {
@@ -131,10 +133,13 @@ class Hdf5Ratings : public RatingStream {
     return layout_.of_role[static_cast<std::size_t>(role)];
   }
 
-  /// Up to chunk_rows, ending where a chunk of the file ends: so each is read and checked once.
+  /// Ends where a chunk of the file ends, so that each is read and checked once; one thread takes few
+  /// rows at a time, which then are still in its cache.
   std::int64_t rows_of_next() const {
-    const std::int64_t rows = std::min(std::max<std::int64_t>(1, options_.chunk_rows), end_ - row_);
     const std::int64_t step = layout_.columns[0].chunk_rows;
+    std::int64_t wanted = std::max<std::int64_t>(1, options_.chunk_rows);
+    if (!pool_ && step > 0) wanted = std::min(wanted, std::max(step, kCachedRows));
+    const std::int64_t rows = std::min(wanted, end_ - row_);
     if (step <= 0 || row_ + rows == end_) return rows;
     const std::int64_t beyond = (row_ + rows) % step;
     return beyond < rows ? rows - beyond : rows;

@@ -15,7 +15,7 @@ struct Hdf5WriterColumn {
 };
 
 struct Hdf5WriterOptions {
-  std::int64_t chunk_rows = 1 << 17;
+  std::int64_t chunk_rows = 1 << 15;
   int deflate = 0;        // 0: none, 1..9: zlib level, with shuffle
   bool checksums = true;  // fletcher32 on every chunk; shards always have them
 };

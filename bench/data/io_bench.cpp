@@ -73,7 +73,7 @@ struct Files {
                        {Type::int64, "items", ""},
                        {Type::float32, "values", ""},
                        {Type::int64, "timestamps", ""}},
-                      kRows, {1 << 17, 0, false});
+                      kRows, {1 << 15, 0, false});
     MadeRows rows;
     RatingChunk chunk;
     while (rows.next(chunk)) {
@@ -133,6 +133,9 @@ void IoHdf5WithoutSums(benchmark::State& state) {
 void IoHdf5Dataset(benchmark::State& state) {  // digest first, then the rows
   stream(state, files().shard(), [] { return open_ratings(files().folder + "/hdf5", {}); });
 }
+void IoHdf5Locate(benchmark::State& state) {  // the child that finds the chunks
+  for (auto _ : state) benchmark::DoNotOptimize(locate_hdf5_ratings(files().shard(), {}).rows);
+}
 void IoReadRecords(benchmark::State& state) { plain_read(state, files().records(), 1 << 18); }
 void IoTfRecord(benchmark::State& state) {  // frames and both CRCs of 256-byte records
   for (auto _ : state) {
@@ -168,6 +171,7 @@ GRADMILL_IO_BENCH(IoReadShard);
 GRADMILL_IO_BENCH(IoHdf5Shard);
 GRADMILL_IO_BENCH(IoHdf5WithoutSums);
 GRADMILL_IO_BENCH(IoHdf5Dataset);
+GRADMILL_IO_BENCH(IoHdf5Locate);
 GRADMILL_IO_BENCH(IoReadRecords);
 GRADMILL_IO_BENCH(IoTfRecord);
 GRADMILL_IO_BENCH(IoTfRecordRatings);
