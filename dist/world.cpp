@@ -199,9 +199,14 @@ std::string mpi_version() {
     return "unknown";
   std::string_view library(text.data(), static_cast<std::size_t>(length));
   library = library.substr(0, library.find_first_of(",\n"));
-  if (library.starts_with("Open MPI v"))
-    return fmt::format("Open MPI {}, MPI {}.{}", library.substr(10), major, minor);
-  return fmt::format("{}, MPI {}.{}", library, major, minor);
+  std::string loaded(library);
+  if (library.starts_with("Open MPI v")) loaded = "Open MPI " + loaded.substr(10);
+#ifdef OMPI_MAJOR_VERSION
+  const std::string built = fmt::format("Open MPI {}.{}.{}", OMPI_MAJOR_VERSION, OMPI_MINOR_VERSION,
+                                        OMPI_RELEASE_VERSION);
+  if (loaded != built) loaded += " (built with " + built + ")";
+#endif
+  return fmt::format("{}, MPI {}.{}", loaded, major, minor);
 }
 
 std::string nccl_version() {

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -35,13 +36,15 @@ void work(World& world, std::string_view device, std::string_view fault) {
 int main(int argc, char** argv) {
   if (argc != 3) return 64;
   constexpr double kDeadline = 2;
-  const auto world = World::start(kDeadline);
-  if (std::string_view(argv[1]) == "cuda" && Context::cuda_device_count() < world->local_size())
-    return 77;  // CTest: skipped
+  std::unique_ptr<World> world;
   try {
+    world = World::start(kDeadline);
+    if (std::string_view(argv[1]) == "cuda" && Context::cuda_device_count() < world->local_size())
+      return 77;  // CTest: skipped
     work(*world, argv[1], argv[2]);
   } catch (const Error& error) {
-    std::fprintf(stderr, "rank %d: %s\n", world->rank(), error.what());
-    world->abort(exit_code(error.kind()));
+    std::fprintf(stderr, "rank %d: %s\n", world ? world->rank() : -1, error.what());
+    if (world) world->abort(exit_code(error.kind()));
+    return exit_code(error.kind());
   }
 }

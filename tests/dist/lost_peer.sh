@@ -4,10 +4,11 @@ set -u
 mpiexec=$1 program=$2 device=$3
 failures=0
 
-# try FAULT EXIT_CODE TEXT: three ranks, of which the last has this fault
+# try FAULT EXIT_CODE TEXT [COMMAND...]: three ranks, of which the last has this fault; or started by COMMAND
 try() {
-  local started=$SECONDS output code
-  output=$(timeout -k 5 50 "$mpiexec" --oversubscribe --allow-run-as-root -n 3 "$program" "$device" "$1" 2>&1)
+  local started=$SECONDS output code start=("${@:4}")
+  [ $# -gt 3 ] || start=("$mpiexec" --oversubscribe --allow-run-as-root -n 3)
+  output=$(timeout -k 5 50 "${start[@]}" "$program" "$device" "$1" 2>&1)
   code=$?
   if [ $code -eq 77 ]; then
     echo "skipped: fewer CUDA devices than ranks"
@@ -31,4 +32,6 @@ else
   try stop 76 "all_reduce_sum #[0-9]* (4000 bytes) on rank [01] of 3: no answer from .*rank 2 (.*) within 2 s"
 fi
 try throw 65 "rank 2: ratings.csv:7: bad rating"
+# Another MPI's launcher: its ranks must not train alone, each over the other's files.
+try none 64 "started 3 ranks, but MPI (.*) finds 1" env PMI_SIZE=3 PMI_RANK=0
 exit $failures
