@@ -270,8 +270,9 @@ void MfRun::keep(std::int64_t epoch, const Metrics& metrics, bool best) {
   if (config_.checkpoint.every == 0 || (epoch + 1) % config_.checkpoint.every != 0) return;
   if (metrics_log_) metrics_log_->sync();
   save(directory_->checkpoints(), checkpoint_name(epoch + 1), epoch, metrics, false);
-  if (world_.rank() == 0)
-    prune_checkpoints(directory_->checkpoints(), config_.checkpoint.keep, best_->epoch() + 1);
+  if (world_.rank() != 0) return;
+  if (best) directory_->set_best(epoch + 1);
+  prune_checkpoints(directory_->checkpoints(), config_.checkpoint.keep, best_->epoch() + 1);
 }
 
 void MfRun::train() {

@@ -31,12 +31,12 @@ h1 { margin: 0; font-size: 26px; letter-spacing: -0.01em; }
 h2 { margin: 0 0 10px; font-size: 16px; }
 header p { margin: 4px 0 20px; color: var(--soft); }
 .tiles, .charts { display: grid; gap: 16px; margin-bottom: 16px; }
-.tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; margin: 0; }
 section.card, details.card { margin-bottom: 16px; }
 .tile span { display: block; color: var(--soft); font-size: 13px; }
-.tile b { font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile b { font-size: 22px; white-space: nowrap; font-weight: 600; font-variant-numeric: tabular-nums; }
 .warnings { background: var(--warn); }
 .warnings ul { margin: 0; padding-left: 20px; }
 .legend { float: right; font-size: 13px; color: var(--soft); font-weight: 400; }
@@ -92,7 +92,7 @@ std::string series_name(const std::string& name) {
 }
 
 bool lower_is_better(const std::string& base) {
-  for (const char* word : {"rmse", "mae", "mse", "loss", "error"}) {
+  for (const char* word : {"rmse", "mae", "mse", "loss", "error", "seconds"}) {
     if (base.find(word) != std::string::npos) return true;
   }
   return false;
@@ -103,7 +103,7 @@ struct Curve {
   std::vector<std::pair<double, double>> points;
 };
 
-/// One curve a value, in the order of first appearance. x is the epoch where no epoch has two records.
+/// One curve a value, in the order of first appearance, those of speed last. x is the epoch where no epoch has two records.
 std::vector<Curve> curves_of(const std::vector<MetricsRecord>& metrics, bool by_step) {
   std::vector<Curve> curves;
   for (const MetricsRecord& record : metrics) {
@@ -114,6 +114,9 @@ std::vector<Curve> curves_of(const std::vector<MetricsRecord>& metrics, bool by_
       at->points.emplace_back(static_cast<double>(by_step ? record.step : record.epoch), value);
     }
   }
+  std::stable_partition(curves.begin(), curves.end(), [](const Curve& curve) {
+    return curve.name.find("second") == std::string::npos;
+  });
   return curves;
 }
 

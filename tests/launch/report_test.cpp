@@ -53,6 +53,17 @@ TEST(Report, HoldsEverythingAndNothingFromTheNetwork) {
   EXPECT_NE(html.find("3 rows were &quot;skipped&quot;"), std::string::npos);
 }
 
+TEST(Report, SpeedComesAfterWhatWasLearned) {
+  ReportData data;
+  data.metrics = {{1, 1, 1, {{"epoch_seconds", 2}, {"rmse", 1}}},
+                  {2, 2, 2, {{"epoch_seconds", 1}, {"rmse", 2}}}};
+  const std::string html = report_html(data);
+  EXPECT_LT(html.find("<h2>RMSE"), html.find("<h2>Epoch seconds"));
+  EXPECT_NE(html.find("<td>epoch_seconds</td><td class=\"n\">2</td><td class=\"n\">1</td>"
+                      "<td class=\"n\">1</td><td class=\"n\">2</td>"),
+            std::string::npos);
+}
+
 TEST(Report, WorksWithoutAnything) {
   const std::string html = report_html({});
   EXPECT_EQ(count(html, "<svg "), 0U);
