@@ -4,6 +4,7 @@ Prints a line of JSON: seconds per epoch without loading, loss after the last ep
 Started by mf_compare.py with one BLAS thread, as implicit asks for.
 """
 
+import importlib.metadata
 import json
 import resource
 import sys
@@ -69,7 +70,7 @@ def run_cmfrec_implicit(folder, o):
 
     model, clocks = by_difference(fit, o["epochs"])
     loss = mf_data.implicit_loss(ratings, model.A_, model.B_, o["alpha"], o["regularization"])
-    return {"version": cmfrec.__version__, "loss": loss} | clocks
+    return {"version": importlib.metadata.version("cmfrec"), "loss": loss} | clocks
 
 
 def run_cmfrec_explicit(folder, o):
@@ -86,7 +87,7 @@ def run_cmfrec_explicit(folder, o):
 
     model, clocks = by_difference(fit, o["epochs"])
     loss = mf_data.explicit_loss(ratings, model.A_, model.B_, model.glob_mean_, o["regularization"])
-    return {"version": cmfrec.__version__, "loss": loss} | clocks
+    return {"version": importlib.metadata.version("cmfrec"), "loss": loss} | clocks
 
 
 def run_spark(folder, o):

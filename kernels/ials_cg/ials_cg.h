@@ -11,6 +11,7 @@ namespace gradmill {
 /// Shapes   as AlsSolveArgs; base [k, k] is required.
 /// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row.
 /// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows).
+/// Order    bits depend only on the arguments, not on the number of threads.
 /// Source   Takács, Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
 ///          collaborative filtering", RecSys'11.
 struct IalsCgArgs {
