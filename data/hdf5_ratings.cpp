@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "data/hdf5_column.h"
+#include "data/utf8.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
 
@@ -244,7 +245,10 @@ class Hdf5Ratings : public RatingStream {
         text = text.substr(0, text.find('\0'));
         text = text.substr(0, text.find_last_not_of(' ') + 1);
       }
-      if (text.empty()) refuse(row, BadRecord::missing, role);
+      if (text.empty())
+        refuse(row, BadRecord::missing, role);
+      else if (!is_utf8(text))
+        refuse(row, BadRecord::malformed, role);
       ids.bytes += text;
       ids.ends.push_back(static_cast<std::int64_t>(ids.bytes.size()));
     }
@@ -264,6 +268,9 @@ class Hdf5Ratings : public RatingStream {
           refuse(row, BadRecord::out_of_range, role);
       });
     }
+    if (role == RatingRole::weight)
+      for (std::size_t row = 0; row < values.size(); ++row)
+        if (values[row] < 0) refuse(static_cast<std::int64_t>(row), BadRecord::out_of_range, role);
     // One pass without branches, since next to all data are finite.
     std::uint32_t largest = 0;
     for (const float value : values)
@@ -288,8 +295,8 @@ class Hdf5Ratings : public RatingStream {
 
   void drop_refused(RatingChunk& chunk) {
     if (refused_.empty()) return;
-    constexpr std::array<std::string_view, 4> reasons{"is no whole number", "is missing",
-                                                      "is not finite", "is out of range"};
+    constexpr std::array<std::string_view, 4> reasons{"is no id", "is missing", "is not finite",
+                                                      "is out of range"};
     std::stable_sort(refused_.begin(), refused_.end(),
                      [](auto& a, auto& b) { return a.row < b.row; });
     std::vector<bool> drop(static_cast<std::size_t>(chunk.rows()));

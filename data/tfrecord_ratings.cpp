@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "data/tf_example.h"
+#include "data/utf8.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -120,6 +121,12 @@ class TfRecordRatings : public RatingStream {
       throw Refusal{BadRecord::malformed,
                     fmt::format("\"{}\" is {} here, but {} in the first record", feature.name,
                                 kind_name(feature.kind), kind_name(columns_[role]->kind))};
+    if (feature.kind != Kind::bytes) return feature;
+    const std::string_view text = feature.bytes_value();
+    if (text.empty())
+      throw Refusal{BadRecord::missing, fmt::format("\"{}\" is empty", feature.name)};
+    if (!is_utf8(text))
+      throw Refusal{BadRecord::malformed, fmt::format("\"{}\" is not UTF-8", feature.name)};
     return feature;
   }
 
@@ -132,6 +139,9 @@ class TfRecordRatings : public RatingStream {
                                                      : static_cast<float>(feature.int64_value());
     if (!std::isfinite(value))
       throw Refusal{BadRecord::non_finite, fmt::format("\"{}\" is {}", feature.name, value)};
+    if (role == static_cast<std::size_t>(RatingRole::weight) && value < 0)
+      throw Refusal{BadRecord::out_of_range,
+                    fmt::format("\"{}\" is {}, expected at least 0", feature.name, value)};
     return value;
   }
 

@@ -282,7 +282,7 @@ TEST(Hdf5Ratings, RefusesRowsThatAreNoRatingsOrCountsThem) {
     open_hdf5_ratings({path}, options)->next(chunk);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("row 2: the user (/users) is no whole number"),
+    EXPECT_NE(std::string(error.what()).find("row 2: the user (/users) is no id"),
               std::string::npos)
         << error.what();
   }

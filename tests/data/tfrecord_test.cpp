@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <tuple>
@@ -196,6 +197,31 @@ TEST(TfRecordRatings, SkipsAndCountsBadRecordsOrNamesTheFirst) {
   EXPECT_EQ(stream->report().skipped, 5);
   EXPECT_EQ(stream->report().skipped_by[static_cast<std::size_t>(BadRecord::missing)], 5);
   EXPECT_FALSE(stream->next(chunk));
+}
+
+TEST(TfRecordRatings, RefusesIdsAndNumbersThatTextWouldRefuse) {
+  ExampleWriter example;
+  std::string framed;
+  const auto add = [&](std::string_view user, float rating, float weight) {
+    example.add_bytes("user", user);
+    example.add_int64("item", 1);
+    example.add_float("rating", rating);
+    example.add_float("weight", weight);
+    framed += frame_record(example.finish());
+  };
+  add("a", 1, 0);
+  add("", 1, 1);                                        // missing
+  add("\xff", 1, 1);                                    // malformed
+  add("b", std::numeric_limits<float>::infinity(), 1);  // not finite
+  add("b", 1, -1);                                      // out of range
+  RatingReadOptions options;
+  options.bad_records = BadRecords::skip;
+  const auto stream =
+      read_tfrecord_ratings(TfRecordReader(std::string_view(framed), "f"), -1, options);
+  RatingChunk chunk;
+  ASSERT_TRUE(stream->next(chunk));
+  EXPECT_EQ(chunk.rows(), 1);
+  EXPECT_EQ(stream->report().skipped_by, (std::array<std::int64_t, 4>{1, 1, 1, 1}));
 }
 
 TEST(TfRecordRatings, ReadsWhatTensorFlowWrote) {
