@@ -74,6 +74,10 @@ std::string host_name() {
 struct MpiCommunicator::Impl {
   explicit Impl(const MpiOptions& o)
       : options(o), comm(MpiComm::duplicate(MPI_COMM_WORLD)), rank(comm.rank()), size(comm.size()) {
+    // Large rounds wait less often for each other; their scratch memory is bounded.
+    if (options.window_bytes == 0)
+      options.window_bytes =
+          std::clamp(std::int64_t{32 << 20} / size, std::int64_t{256 << 10}, std::int64_t{4 << 20});
     gather_hosts();
   }
 

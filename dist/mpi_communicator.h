@@ -11,8 +11,9 @@ namespace gradmill {
 struct MpiOptions {
   double timeout_seconds = 600;                        // deadline of every wait
   std::int64_t message_bytes = std::int64_t{1} << 30;  // longer messages are sent in pieces
-  std::int64_t window_bytes = std::int64_t{1} << 20;   // a rank's share of one round of a sum
   std::int64_t small_bytes = std::int64_t{32} << 10;   // sums of so few bytes take one round
+  /// A rank's share of one round of a longer sum; 0: 32 MiB / ranks, at least 256 KiB, at most 4 MiB.
+  std::int64_t window_bytes = 0;
 };
 
 /// Bytes sent by each of P ranks, N = all bytes: all_gather, all_to_all (P-1) x own part;

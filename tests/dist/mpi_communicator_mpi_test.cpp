@@ -31,7 +31,7 @@ TEST(MpiCommunicator, SplitsLongMessages) {
 TEST(MpiCommunicator, SumsInManyRounds) {
   const Context ctx = Context::cpu(1);
   for (const std::int64_t window : {1, 64, 1000}) {
-    MpiCommunicator comm({.timeout_seconds = kTimeout, .window_bytes = window, .small_bytes = 0});
+    MpiCommunicator comm({.timeout_seconds = kTimeout, .small_bytes = 0, .window_bytes = window});
     CollectiveChecks checks(ctx, comm, true);
     for (const std::int64_t size : {0, 1, 31, 33, 257}) {
       checks.all_reduce<double>(size);
@@ -46,7 +46,7 @@ TEST(MpiCommunicator, SumsHaveTheSameBitsInEveryRoundSize) {
   for (const MpiOptions& options :
        {MpiOptions{.timeout_seconds = kTimeout, .small_bytes = 1 << 20},
         MpiOptions{.timeout_seconds = kTimeout, .small_bytes = 0},
-        MpiOptions{.timeout_seconds = kTimeout, .window_bytes = 128, .small_bytes = 0}}) {
+        MpiOptions{.timeout_seconds = kTimeout, .small_bytes = 0, .window_bytes = 128}}) {
     MpiCommunicator comm(options);
     std::vector<float> values = testing::values_of<float>(comm.rank(), 1000);
     comm.all_reduce_sum(ctx, VectorView<float>{values.data(), 1000});
