@@ -178,7 +178,6 @@ struct Hdf5Probe::State {
     has_user_block = H5Pget_userblock(creation.get(), &block) < 0 || block > 0;
   }
   Hdf5Dataset open(const std::string& name) const {
-    expect(H5Lexists(file.get(), "/", H5P_DEFAULT) >= 0, ErrorKind::data, "the file is damaged");
     return {H5Dopen2(file.get(), name.c_str(), access.get()),
             "open the data set; there is none of this name, or it is damaged or a link to another "
             "file"};
