@@ -2,7 +2,7 @@
 
 A data set is a folder with, for each side ("users" by rows, "items" by columns):
   SIDE.offsets.i64, SIDE.indices.i32, SIDE.values.f32    compressed sparse rows
-  SIDE.initK.f32                                         factors to start from, uniform in [0, 0.01)
+  SIDE.initK.f32                                         factors to start from
 """
 
 import gzip
@@ -83,8 +83,12 @@ def matrix(name):
     raise ValueError(f"no data set {name}")
 
 
-def initial_factors(side, rows, num_factors):
+def initial_factors(name, side, rows, num_factors):
+    """As implicit starts: uniform in [0, 0.01). For ratings, as Spark: normal, rows of norm about 1."""
     seed = [num_factors, side == "users"]
+    if name.endswith("-ratings"):
+        normal = np.random.default_rng(seed).normal(0, num_factors**-0.5, (rows, num_factors))
+        return normal.astype(np.float32)
     return np.random.default_rng(seed).random((rows, num_factors), dtype=np.float32) * np.float32(0.01)
 
 
@@ -106,7 +110,7 @@ def folder(name, num_factors):
         init = path / f"{side}.init{num_factors}.f32"
         if not init.exists():
             rows = os.path.getsize(path / f"{side}.offsets.i64") // 8 - 1
-            initial_factors(side, rows, num_factors).tofile(init)
+            initial_factors(name, side, rows, num_factors).tofile(init)
     return path
 
 
