@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <limits>
@@ -94,14 +95,41 @@ std::int32_t IdCodes::add(std::int64_t id) {
   return code;
 }
 
-std::int32_t IdCodes::add(std::string_view id) {
+std::int32_t IdCodes::add(std::string_view id) { return add_text(hash(id), id); }
+
+std::int32_t IdCodes::add_text(std::uint64_t key, std::string_view id) {
   if (used_ * 2 >= slots_.size()) grow_slots();
-  const std::uint64_t key = hash(id);
   const Slot* slot = locate(key, id);
   if (slot->code >= 0) return slot->code;
   const std::int32_t code = add_slot(key, slot);
   ids_.push(id);
   return code;
+}
+
+// A large table is not in cache: the slots of the next rows, then their texts, are asked for before
+// they are needed.
+void IdCodes::add_texts(const IdColumn& column, std::int32_t* codes) {
+  constexpr std::int64_t kAhead = 32;
+  std::array<std::uint64_t, kAhead> keys;
+  if (slots_.empty()) grow_slots();
+  for (std::int64_t begin = 0; begin < column.size(); begin += kAhead) {
+    const auto rows = static_cast<std::size_t>(std::min(kAhead, column.size() - begin));
+    for (std::size_t r = 0; r < rows; ++r) {
+      keys[r] = hash(column.text(begin + static_cast<std::int64_t>(r)));
+      __builtin_prefetch(&slots_[home(keys[r])]);
+    }
+    for (std::size_t r = 0; r < rows; ++r)
+      if (const std::int32_t code = slots_[home(keys[r])].code; code >= 0)
+        __builtin_prefetch(&ids_.ends[static_cast<std::size_t>(code)]);
+    for (std::size_t r = 0; r < rows; ++r)
+      if (const std::int32_t code = slots_[home(keys[r])].code; code >= 0)
+        __builtin_prefetch(
+            &ids_.bytes[static_cast<std::size_t>(ids_.ends[static_cast<std::size_t>(code)])]);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::int64_t row = begin + static_cast<std::int64_t>(r);
+      codes[row] = add_text(keys[r], column.text(row));
+    }
+  }
 }
 
 std::int32_t IdCodes::find(std::int64_t id) const {
@@ -123,7 +151,7 @@ void IdCodes::add_all(const IdColumn& column, std::int32_t* codes) {
   const std::int64_t rows = column.size();
   if (column.kind == IdColumn::Kind::string) {
     make_text();
-    for (std::int64_t r = 0; r < rows; ++r) codes[r] = add(column.text(r));
+    add_texts(column, codes);
   } else if (is_text()) {
     for (std::int64_t r = 0; r < rows; ++r)
       codes[r] = add(DecimalText(column.numbers[static_cast<std::size_t>(r)]).view());

@@ -35,6 +35,8 @@ class IdCodes {
     std::uint64_t key = 0;   // the number, or the hash of the text
     std::int32_t code = -1;  // -1: free
   };
+  std::int32_t add_text(std::uint64_t key, std::string_view id);
+  void add_texts(const IdColumn& column, std::int32_t* codes);
   bool is_text() const { return ids_.kind == IdColumn::Kind::string; }
   std::size_t home(std::uint64_t key) const;
   const Slot* locate(std::uint64_t key, std::string_view text) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "data/utf8.h"
 #include "runtime/expect.h"
@@ -107,7 +108,7 @@ class Parser {
 
  private:
   const char* plain_record(const char* p);
-  const char* plain_text(const char* p, IdColumn& ids);
+  const char* plain_text(const char* p, IdColumn& ids, bool quoted);
   const char* plain_list(const char* p);
   void careful_record();
   void careful_list();
@@ -158,14 +159,19 @@ bool Parser::too_long(std::size_t next) {
   return stop_ = out_.too_long = true;
 }
 
-// A field of a string column: up to the delimiter or the end of the line, without blanks at its ends.
-const char* Parser::plain_text(const char* p, IdColumn& ids) {
+// A field of a string column: up to the delimiter or the end of the line, without blanks at its ends;
+// or up to the closing quote.
+const char* Parser::plain_text(const char* p, IdColumn& ids, bool quoted) {
   const char *begin = p, *end = text_.data() + text_.size();
   unsigned char all = 0;
-  while (p < end && *p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0')
-    all |= static_cast<unsigned char>(*p++);
-  if (p == begin || all >= 0x80 || *begin == '"' || *begin == ' ' || *begin == '\t' ||
-      p[-1] == ' ' || p[-1] == '\t')
+  if (quoted)
+    while (p < end && *p != '"' && *p != '\0') all |= static_cast<unsigned char>(*p++);
+  else
+    while (p < end && *p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0')
+      all |= static_cast<unsigned char>(*p++);
+  if (p == begin || all >= 0x80) return nullptr;
+  if (!quoted &&
+      (*begin == '"' || *begin == ' ' || *begin == '\t' || p[-1] == ' ' || p[-1] == '\t'))
     return nullptr;
   ids.push(std::string_view(begin, static_cast<std::size_t>(p - begin)));
   return p;
@@ -176,12 +182,15 @@ const char* Parser::plain_record(const char* p) {
   RatingChunk& c = out_.chunk;
   const auto r = static_cast<std::size_t>(rows_);
   const std::size_t last = layout_.roles.size() - 1;
-  for (std::size_t f = 0; p; ++f) {
+  for (std::size_t f = 0;; ++f) {
+    const bool quoted = *p == '"' && layout_.dialect.quotes;
+    p += quoted;
     switch (layout_.roles[f]) {
       case Role::user:
       case Role::item: {
         IdColumn& ids = layout_.roles[f] == Role::user ? c.users : c.items;
-        p = ids.kind == IdColumn::Kind::i64 ? Plain::id(p, ids.numbers[r]) : plain_text(p, ids);
+        p = ids.kind == IdColumn::Kind::i64 ? Plain::id(p, ids.numbers[r])
+                                            : plain_text(p, ids, quoted);
         break;
       }
       case Role::value:
@@ -194,14 +203,18 @@ const char* Parser::plain_record(const char* p) {
         p = Plain::id(p, c.timestamps[r]);
         break;
       default:  // unused
-        if (*p == '"') return nullptr;
-        while (*p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0') ++p;
+        if (quoted)
+          while (*p != '"' && *p != '\0') ++p;
+        else
+          while (*p != '\n' && *p != '\r' && *p != delimiter_[0] && *p != '\0') ++p;
         break;
     }
+    if (p && quoted)
+      p = *p == '"' ? p + 1 : nullptr;  // a doubled quote is not followed by a delimiter
     if (!p) return nullptr;
     if (f == last) break;
     if (*p != delimiter_[0]) return nullptr;
-    if (delimiter_.size() > 1 && std::string_view(p, delimiter_.size()) != delimiter_)
+    if (delimiter_.size() > 1 && std::strncmp(p, delimiter_.data(), delimiter_.size()) != 0)
       return nullptr;
     p += delimiter_.size();
   }

@@ -1,5 +1,6 @@
 // Ratings from text files: pieces are read one after another and parsed side by side.
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ class TextRatings : public RatingStream {
 
   bool next(RatingChunk& chunk) override {
     do {
+      if (given_ == filled_ && failure_) std::rethrow_exception(failure_);
       if (given_ == filled_ && !fill()) return finish();
     } while (!give(pieces_[given_++], chunk));
     return true;
@@ -69,6 +71,7 @@ class TextRatings : public RatingStream {
   std::unique_ptr<TextBlocks> blocks_;  // of it
   std::vector<Piece> pieces_;           // one for each thread
   std::size_t filled_ = 0, given_ = 0;
+  std::exception_ptr failure_;  // of reading on, for when the pieces before it have been given
   bool text_users_ = false, text_items_ = false;
   std::size_t line_file_ = static_cast<std::size_t>(-1);
   std::int64_t first_offset_ = 0;   // of the first piece given of file line_file_
@@ -130,18 +133,24 @@ bool TextRatings::fill() {
     }
     Piece& piece = pieces_[filled_];
     piece.file = file_;
-    if (blocks_->next(piece.block)) {
-      ++filled_;
-    } else {
-      blocks_.reset();
-      ++file_;
+    try {
+      if (blocks_->next(piece.block)) {
+        ++filled_;
+        continue;
+      }
+    } catch (...) {
+      failure_ = std::current_exception();
+      break;
     }
+    blocks_.reset();
+    ++file_;
   }
   pool_.parallel_for(static_cast<std::int64_t>(filled_), 1, [&](auto first, auto last, int) {
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
       parse_rating_text(pieces_[i].block.text, files_[pieces_[i].file].layout, options_,
                         pieces_[i].parsed);
   });
+  if (filled_ == 0 && failure_) std::rethrow_exception(failure_);
   return filled_ > 0;
 }
 

@@ -55,6 +55,7 @@ TEST_F(TextRatings, Delimiters) {
   RatingReadOptions options;
   options.delimiter = "<>";
   EXPECT_EQ(read("1<>2<>3.5\n4<>5<>-6\n", options), want);
+  EXPECT_NE(error("1<>2<>3.5\n4<>5<>-6<", options).find(":2:7: rating"), std::string::npos);
   EXPECT_EQ(read(" 1 ,2 , 3.5\n4, 5,\t-6 \n"), want);
 }
 
@@ -272,6 +273,19 @@ TEST_F(TextRatings, LinesOfErrorsInLaterParts) {
     options.parts = 3;
     EXPECT_EQ(error(bytes, options),
               ":900:5: rating (column 3) is \"oops\"; expected a finite number");
+  }
+}
+
+TEST_F(TextRatings, TheFirstErrorIsReportedHoweverManyThreads) {
+  for (const int threads : {1, 2, 3, 8}) {
+    RatingReadOptions options;
+    options.threads = threads;
+    options.chunk_rows = 1;
+    EXPECT_EQ(error("1,2,3\n1,2,x\n1,2,3\n1,\"2,3\n", options),
+              ":2:5: rating (column 3) is \"x\"; expected a finite number");
+    options.bad_records = BadRecords::skip;
+    EXPECT_NE(error("1,2,3\n1,2,x\n1,2,3\n1,\"2,3\n", options).find(":4: a quote"),
+              std::string::npos);
   }
 }
 
