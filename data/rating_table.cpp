@@ -47,7 +47,7 @@ Vocabulary sort_codes(const IdCodes& codes, std::vector<std::int32_t>& column, i
 
 }  // namespace
 
-RatingTable read_rating_table(RatingStream& stream, int threads) {
+RatingTable read_rating_table(RatingStream& stream, int threads, bool keep_timestamps) {
   RatingTable table;
   RatingChunk chunk;
   IdCodes users, items;
@@ -55,6 +55,7 @@ RatingTable read_rating_table(RatingStream& stream, int threads) {
   bool has_values = true;
   while (stream.next(chunk)) {
     if (chunk.rows() == 0) continue;
+    if (!keep_timestamps) chunk.timestamps.clear();
     if (table.rows() == 0) {
       has_values = !chunk.values.empty();
       // Memory that is set aside but not written costs nothing; growing would copy the table.
@@ -95,6 +96,20 @@ RatingTable recode(RatingTable table, const Vocabulary& users, const Vocabulary&
   table.users = users;
   table.items = items;
   return table;
+}
+
+void keep_rows(RatingTable& table, std::span<const std::int64_t> rows) {
+  const auto keep = [&](auto& column) {
+    if (column.empty()) return;
+    std::size_t to = 0;
+    for (const std::int64_t row : rows) column[to++] = column[static_cast<std::size_t>(row)];
+    column.resize(to);
+  };
+  keep(table.user);
+  keep(table.item);
+  keep(table.value);
+  keep(table.weight);
+  keep(table.timestamp);
 }
 
 RatingTable select_rows(const RatingTable& table, std::span<const std::int64_t> rows) {

@@ -53,12 +53,15 @@ struct RatingTable {
 
 /// Reads a stream to its end; ids are coded as chunks arrive, so the peak memory is the table plus one
 /// chunk. Errors: ErrorKind::data if the columns differ from chunk to chunk.
-RatingTable read_rating_table(RatingStream& stream, int threads);
+RatingTable read_rating_table(RatingStream& stream, int threads, bool keep_timestamps = true);
 
 /// The same rows under other vocabularies; rows whose user or item they do not have get -1 there.
 /// For test files: their ids under the vocabularies of the training data.
 RatingTable recode(RatingTable table, const Vocabulary& users, const Vocabulary& items,
                    int threads);
+
+/// Removes all rows but these (ascending), in place: no second table is made.
+void keep_rows(RatingTable& table, std::span<const std::int64_t> rows);
 
 /// The named rows of a table, with its vocabularies.
 RatingTable select_rows(const RatingTable& table, std::span<const std::int64_t> rows);

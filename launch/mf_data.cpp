@@ -30,7 +30,8 @@ RatingTable read(const Context& host, Communicator& comm, const Config& config,
   const int threads = host.threads().size();
   const auto stream =
       open_ratings(source, read_options(config, threads, comm.rank(), comm.world_size()));
-  RatingTable table = read_rating_table(*stream, threads);
+  const bool by_time = config.data.valid.empty() && config.data.split == "last";
+  RatingTable table = read_rating_table(*stream, threads, by_time);
   const ReadReport& report = stream->report();
   if (report.skipped) {
     log.warning(fmt::format("{}: {} of {} records were left out; the first:", source,
@@ -138,7 +139,8 @@ MfData load_mf_data(const Context& host, Communicator& comm, const Config& confi
     const Split split = last ? split_last_out(table)
                              : split_by_fraction(table, config.data.holdout, config.run.seed);
     data.valid = take(select_rows(table, split.test));
-    data.train = take(select_rows(table, split.train));
+    keep_rows(table, split.train);
+    data.train = take(std::move(table));
   } else {
     data.train = take(std::move(table));
   }

@@ -103,15 +103,13 @@ void AlsSolver::load(Ratings mine) {
   Ratings of_users = exchange_ratings(host_, comm_, std::move(mine), keys, user_boundaries_);
   by_user_ = CsrRatings::build(host_, first_user, my_users, items_.rows, of_users.users,
                                of_users.items, of_users.values, of_users.weights);
-  if (reduce_) {
-    for (auto& user : of_users.users) user -= static_cast<std::int32_t>(first_user);
-    by_item_ = CsrRatings::build(host_, 0, items_.rows, my_users, of_users.items, of_users.users,
-                                 of_users.values, of_users.weights);
+  of_users = Ratings{};         // before the second copy is made
+  if (reduce_ || world == 1) {  // the users' ratings hold all that is needed
+    by_item_ = by_user_.transposed(host_);
     for (const std::int64_t count : item_counts) empty_items_ += count == 0;
   } else {
-    const Ratings& source = world > 1 ? of_items : of_users;
-    by_item_ = CsrRatings::build(host_, first_item, my_items, users_.rows, source.items,
-                                 source.users, source.values, source.weights);
+    by_item_ = CsrRatings::build(host_, first_item, my_items, users_.rows, of_items.items,
+                                 of_items.users, of_items.values, of_items.weights);
   }
   take_sample(global_ratings_);
   by_user_ = std::move(by_user_).to(ctx_);

@@ -149,6 +149,32 @@ CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::i
   return csr;
 }
 
+CsrRatings CsrRatings::transposed(const Context& host) const {
+  CsrRatings result;
+  result.rows_ = cols_;
+  result.cols_ = rows_;
+  result.offsets_ = Buffer<std::int64_t>(host, cols_ + 1);
+  result.indices_ = Buffer<std::int32_t>(host, nnz());
+  result.values_ = Buffer<float>(host, nnz());
+  if (!weights_.empty()) result.weights_ = Buffer<float>(host, nnz());
+  const auto from = view();
+  auto offsets = result.offsets_.view();
+  result.offsets_.zero();
+  for (std::int64_t e = 0; e < nnz(); ++e) ++offsets[from.indices[e] + 1];
+  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  for (std::int64_t row = 0; row < rows_; ++row) {
+    for (std::int64_t e = from.offsets[row]; e < from.offsets[row + 1]; ++e) {
+      const std::int64_t place = offsets[from.indices[e]]++;
+      result.indices_.view()[place] = static_cast<std::int32_t>(row);
+      result.values_.view()[place] = from.values[e];
+      if (!weights_.empty()) result.weights_.view()[place] = weights_.view()[e];
+    }
+  }
+  std::copy_backward(offsets.begin(), offsets.end() - 1, offsets.end());
+  offsets[0] = 0;
+  return result;
+}
+
 CsrRatings CsrRatings::to(const Context& ctx) && {
   if (!ctx.is_cuda()) return std::move(*this);
   CsrRatings moved = copy_to(ctx);

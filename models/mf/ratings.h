@@ -44,6 +44,8 @@ class CsrRatings {
                           std::int64_t cols, std::span<const std::int32_t> rows_of,
                           std::span<const std::int32_t> cols_of, std::span<const float> values,
                           std::span<const float> weights);
+  /// Rows become columns: [cols, rows]. host as above.
+  CsrRatings transposed(const Context& host) const;
   /// The same in the memory of ctx's device.
   CsrRatings to(const Context& ctx) &&;
   CsrRatings copy_to(const Context& ctx) const;

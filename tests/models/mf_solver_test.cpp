@@ -139,6 +139,26 @@ TEST(CsrRatings, RowsAreSortedAndStable) {
   EXPECT_EQ(std::vector<float>(v.values, v.values + 5), (std::vector<float>{2, 3, 1, 4, 5}));
 }
 
+TEST(CsrRatings, TransposedTwiceIsTheSame) {
+  const Context ctx = Context::cpu(1);
+  const auto problem = mf_problem(31, 17, 0.4, 9);
+  const std::vector<float> weights(problem.ratings.values.rbegin(), problem.ratings.values.rend());
+  const auto& r = problem.ratings;
+  const CsrRatings a = CsrRatings::build(ctx, 0, 31, 17, r.users, r.items, r.values, weights);
+  const CsrRatings t = a.transposed(ctx), b = t.transposed(ctx);
+  const CsrRatings direct = CsrRatings::build(ctx, 0, 17, 31, r.items, r.users, r.values, weights);
+  auto same = [](const CsrRatings& x, const CsrRatings& y) {
+    const auto v = x.view(), w = y.view();
+    return v.rows == w.rows && v.cols == w.cols && x.nnz() == y.nnz() &&
+           std::equal(v.offsets, v.offsets + v.rows + 1, w.offsets) &&
+           std::equal(v.indices, v.indices + x.nnz(), w.indices) &&
+           std::equal(v.values, v.values + x.nnz(), w.values) &&
+           std::equal(x.weights().begin(), x.weights().end(), y.weights().begin());
+  };
+  EXPECT_TRUE(same(a, b));
+  EXPECT_TRUE(same(t, direct));
+}
+
 TEST(RowBoundaries, BalanceRatingsAndCoverAllRows) {
   const std::vector<std::int64_t> counts{100, 1, 1, 1, 1, 1, 1, 94};
   const RowBoundaries two =
