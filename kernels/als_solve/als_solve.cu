@@ -24,8 +24,9 @@ struct SolveRows {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(shared.area, shape, g);
       const float4* stored = slots + g * work.slot_vectors();
-      slot.b[j] = j < shape.k ? work.right_side(stored, 0)[j] : 0;
-      slot.border[j] = work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
+      side_value(slot.b, shape.tile_rows, j) = j < shape.k ? work.right_side(stored, 0)[j] : 0;
+      side_value(slot.border, shape.tile_rows, j) =
+          work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
     }
     if (threadIdx.x < count) {
       const float4* stored = slots + threadIdx.x * work.slot_vectors();
@@ -47,7 +48,7 @@ struct SolveRows {
       const SolveSlot solved = solve_slot(shared.area, shape, g);
       const bool zero = entries == 0 || solved.last[3] != 0;
       if (j < shape.k)
-        solutions(shared.row[g], j) = zero ? 0 : solved.b[j];
+        solutions(shared.row[g], j) = zero ? 0 : side_value(solved.b, shape.tile_rows, j);
       else
         biases[shared.row[g]] = zero ? 0 : solved.last[2];
     }

@@ -17,10 +17,10 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void ch
   extern __shared__ float4 area[];
   const TileRole role(shape);
   const int k = shape.k, size = k + (biased ? 1 : 0), width = kTile * shape.tile_rows;
-  const std::int64_t rows = args.rhs.rows;
-  for (std::int64_t first = std::int64_t{blockIdx.x} * shape.groups; first < rows;
-       first += std::int64_t{gridDim.x} * shape.groups) {
-    const int count = static_cast<int>(min(rows - first, std::int64_t{shape.groups}));
+  const int batches = static_cast<int>(ceil_div<std::int64_t>(args.rhs.rows, shape.groups));
+  for (int batch = blockIdx.x; batch < batches; batch += gridDim.x) {
+    const std::int64_t first = std::int64_t{batch} * shape.groups;
+    const int count = static_cast<int>(min(args.rhs.rows - first, std::int64_t{shape.groups}));
     for (int e = threadIdx.x; e < count * shape.matrix_vectors(); e += blockDim.x) {
       const int g = e / shape.matrix_vectors();
       const TriangleWalk at(e % shape.matrix_vectors(), shape.tile_rows);
@@ -36,13 +36,14 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void ch
     __syncthreads();
     TileRegisters tile;
     clear(tile);
-    if (role.active() && role.group < count) add_tile(tile, area + threadIdx.x, shape.pitch);
+    if (role.active() && role.group < count) load_tile(tile, area + threadIdx.x, shape.pitch);
     __syncthreads();
     for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(area, shape, g);
-      slot.b[j] = j < k ? args.rhs(first + g, j) : 0;
-      slot.border[j] = biased && j < k ? args.systems(first + g, std::int64_t{k} * size + j) : 0;
+      side_value(slot.b, shape.tile_rows, j) = j < k ? args.rhs(first + g, j) : 0;
+      side_value(slot.border, shape.tile_rows, j) =
+          biased && j < k ? args.systems(first + g, std::int64_t{k} * size + j) : 0;
     }
     if (threadIdx.x < count) {
       float* last = solve_slot(area, shape, threadIdx.x).last;
@@ -57,7 +58,9 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void ch
     for (int e = threadIdx.x; e < count * size; e += blockDim.x) {
       const int g = e / size, j = e % size;
       const SolveSlot slot = solve_slot(area, shape, g);
-      args.solutions(first + g, j) = slot.last[3] != 0 ? 0 : j < k ? slot.b[j] : slot.last[2];
+      args.solutions(first + g, j) = slot.last[3] != 0 ? 0
+                                     : j < k           ? side_value(slot.b, shape.tile_rows, j)
+                                                       : slot.last[2];
     }
     if (threadIdx.x < count && solve_slot(area, shape, threadIdx.x).last[3] != 0)
       atomicAdd(&args.failures[0], 1);

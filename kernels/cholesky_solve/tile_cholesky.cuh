@@ -11,9 +11,29 @@ namespace gradmill::cuda {
 struct SolveSlot {
   float4* panel;  // column p of the factor, staged like rows: low and high halves
   float* lower;   // its diagonal tile; on the diagonal 1 / L_cc
-  float* b;       // right-hand side, then solution
-  float* border;
+  float4* b;      // right-hand side, then solution: the tiles' low halves, then the high ones
+  float4* border;
   float* last;  // {corner, right-hand side, solution} of the last unknown, {failed}
+};
+
+/// Value j of a right-hand side.
+__device__ inline float& side_value(float4* side, int tile_rows, int j) {
+  return reinterpret_cast<float*>(side + j % kTile / 4 * tile_rows + j / kTile)[j % 4];
+}
+
+/// The eight values of a tile.
+struct Eight {
+  float v[kTile];
+
+  __device__ __forceinline__ Eight(const float4* side, int tile_rows, int tile) {
+    const float4 low = side[tile], high = side[tile_rows + tile];
+    v[0] = low.x, v[1] = low.y, v[2] = low.z, v[3] = low.w;
+    v[4] = high.x, v[5] = high.y, v[6] = high.z, v[7] = high.w;
+  }
+  __device__ __forceinline__ void store(float4* side, int tile_rows, int tile) const {
+    side[tile] = {v[0], v[1], v[2], v[3]};
+    side[tile_rows + tile] = {v[4], v[5], v[6], v[7]};
+  }
 };
 
 inline constexpr int kLowerVectors = kTile * kTile / 4;
@@ -30,8 +50,8 @@ __device__ inline SolveSlot solve_slot(float4* shared, const TileShape& s, int g
   float4* lower = at + 2 * kTile * s.tile_rows + (s.tile_rows % 8 == 0 ? group % 2 * kSkew : 0);
   float4* b = at + 2 * kTile * s.tile_rows + kLowerVectors + kSkew;
   float4* border = b + 2 * s.tile_rows;
-  return {at, reinterpret_cast<float*>(lower), reinterpret_cast<float*>(b),
-          reinterpret_cast<float*>(border), reinterpret_cast<float*>(border + 2 * s.tile_rows)};
+  return {at, reinterpret_cast<float*>(lower), b, border,
+          reinterpret_cast<float*>(border + 2 * s.tile_rows)};
 }
 
 /// Keeps the compiler from loading ahead what would not fit into registers.
@@ -45,8 +65,8 @@ __device__ __forceinline__ float inverse_root(float x) {
 
 /// Factors the diagonal tile in registers (its diagonal becomes 1 / L_cc) and solves its part of the
 /// right-hand sides.
-__device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlot& slot, int p,
-                                                bool biased) {
+__device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlot& slot,
+                                                int tile_rows, int p, bool biased) {
   bool failed = false;
 #pragma unroll
   for (int c = 0; c < kTile; ++c) {
@@ -65,26 +85,30 @@ __device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlo
 #pragma unroll
     for (int c = 0; c <= r; ++c) slot.lower[r * kTile + c] = a[r][c];
   if (failed) slot.last[3] = 1;
+  do_not_load_ahead();
 #pragma unroll 1
   for (int side = 0; side < (biased ? 2 : 1); ++side) {
-    float* b = (side ? slot.border : slot.b) + p * kTile;
+    float4* b = side ? slot.border : slot.b;
+    Eight z(b, tile_rows, p);
 #pragma unroll
     for (int r = 0; r < kTile; ++r) {
-      float z = b[r];
 #pragma unroll
-      for (int c = 0; c < r; ++c) z = fmaf(-a[r][c], b[c], z);
-      b[r] = z * a[r][r];
+      for (int c = 0; c < r; ++c) z.v[r] = fmaf(-a[r][c], z.v[c], z.v[r]);
+      z.v[r] *= a[r][r];
     }
+    z.store(b, tile_rows, p);
+    do_not_load_ahead();
+    if (side == 0) continue;
+    const Eight rhs(slot.b, tile_rows, p);
+    float corner = slot.last[0], last = slot.last[1];
+#pragma unroll
+    for (int r = 0; r < kTile; ++r) {
+      corner = fmaf(-z.v[r], z.v[r], corner);
+      last = fmaf(-z.v[r], rhs.v[r], last);
+    }
+    slot.last[0] = corner;
+    slot.last[1] = last;
   }
-  if (!biased) return;
-  float corner = slot.last[0], rhs = slot.last[1];
-#pragma unroll 1
-  for (int r = p * kTile; r < (p + 1) * kTile; ++r) {
-    corner = fmaf(-slot.border[r], slot.border[r], corner);
-    rhs = fmaf(-slot.border[r], slot.b[r], rhs);
-  }
-  slot.last[0] = corner;
-  slot.last[1] = rhs;
 }
 
 /// A tile below the diagonal: a = a L⁻ᵀ with the diagonal tile's L; takes its part off the rows'
@@ -110,30 +134,39 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
   }
 #pragma unroll 1
   for (int side = 0; side < (biased ? 2 : 1); ++side) {
-    float* b = side ? slot.border : slot.b;
+    float4* b = side ? slot.border : slot.b;
+    Eight mine(b, shape.tile_rows, role.row);
 #pragma unroll
-    for (int r = 0; r < kTile; ++r) {
-      float sum = b[role.row * kTile + r];
+    for (int half = 0; half < 2; ++half) {
+      const float4 z = b[half * shape.tile_rows + role.col];
 #pragma unroll
-      for (int c = 0; c < kTile; ++c) sum = fmaf(-a[r][c], b[role.col * kTile + c], sum);
-      b[role.row * kTile + r] = sum;
+      for (int r = 0; r < kTile; ++r) {
+        const float* x = &a[r][4 * half];
+        mine.v[r] = mine.v[r] - x[0] * z.x - x[1] * z.y - x[2] * z.z - x[3] * z.w;
+      }
       do_not_load_ahead();
     }
+    mine.store(b, shape.tile_rows, role.row);
   }
 }
 
 /// x = L⁻ᵀ z for the diagonal tile p.
 __device__ __forceinline__ void back_substitute(const TileRegisters& a, const SolveSlot& slot,
-                                                int p, bool biased) {
-  float* b = slot.b + p * kTile;
+                                                int tile_rows, int p, bool biased) {
+  Eight x(slot.b, tile_rows, p);
+  if (biased) {
+    const Eight l(slot.border, tile_rows, p);
+    const float last = slot.last[2];
+#pragma unroll
+    for (int r = 0; r < kTile; ++r) x.v[r] = fmaf(-l.v[r], last, x.v[r]);
+  }
 #pragma unroll
   for (int r = kTile - 1; r >= 0; --r) {
-    float x = b[r];
-    if (biased) x = fmaf(-slot.border[p * kTile + r], slot.last[2], x);
 #pragma unroll
-    for (int c = r + 1; c < kTile; ++c) x = fmaf(-a[c][r], b[c], x);
-    b[r] = x * a[r][r];
+    for (int c = r + 1; c < kTile; ++c) x.v[r] = fmaf(-a[c][r], x.v[c], x.v[r]);
+    x.v[r] *= a[r][r];
   }
+  x.store(slot.b, tile_rows, p);
 }
 
 /// Solves the block's first `count` groups' systems: on entry `a` holds the tiles, slot.b, border
@@ -144,7 +177,8 @@ __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot&
                                               int count, bool biased) {
   const bool mine = role.active() && role.group < count;
   for (int p = 0; p < shape.tile_rows; ++p) {
-    if (mine && role.diagonal() && role.row == p) factor_diagonal(a, slot, p, biased);
+    if (mine && role.diagonal() && role.row == p)
+      factor_diagonal(a, slot, shape.tile_rows, p, biased);
     __syncthreads();
     if (mine && role.col == p && role.row > p) solve_below(a, slot, shape, role, biased);
     __syncthreads();
@@ -161,17 +195,17 @@ __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot&
     __syncthreads();
   }
   for (int p = shape.tile_rows - 1; p >= 0; --p) {
-    if (mine && role.diagonal() && role.row == p) back_substitute(a, slot, p, biased);
+    if (mine && role.diagonal() && role.row == p)
+      back_substitute(a, slot, shape.tile_rows, p, biased);
     __syncthreads();
     if (mine && role.row == p && role.col < p) {
+      const Eight x(slot.b, shape.tile_rows, p);
+      Eight z(slot.b, shape.tile_rows, role.col);
 #pragma unroll
-      for (int c = 0; c < kTile; ++c) {
-        float sum = slot.b[role.col * kTile + c];
+      for (int c = 0; c < kTile; ++c)
 #pragma unroll
-        for (int r = 0; r < kTile; ++r) sum = fmaf(-a[r][c], slot.b[p * kTile + r], sum);
-        slot.b[role.col * kTile + c] = sum;
-        do_not_load_ahead();
-      }
+        for (int r = 0; r < kTile; ++r) z.v[c] = fmaf(-a[r][c], x.v[r], z.v[c]);
+      z.store(slot.b, shape.tile_rows, role.col);
     }
     __syncthreads();
   }

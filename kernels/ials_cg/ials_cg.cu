@@ -12,6 +12,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kDotLanes = 8;  // lanes that share a rating's dot product
 constexpr std::size_t kSharedBytes = std::size_t{100} << 10;  // two blocks a multiprocessor
+constexpr int kMostBaseBytes = 40 << 10;                      // of it, for the base if it fits
 constexpr float kConverged = 1e-20f;
 
 struct CgWork {
@@ -20,6 +21,7 @@ struct CgWork {
   int capacity;  // ratings that fit into shared memory
   RowLine line;
   bool vector_factors;
+  int base_values;  // k * k if the base is kept in shared memory, else 0
 };
 
 /// A row's gathered factors (all, or a tile of them) and the vectors of the iteration.
@@ -31,8 +33,11 @@ struct CgShared {
   float* parts;                               // [kThreads]
   std::int32_t* index;                        // [capacity]
 
-  static std::size_t bytes(int width, int capacity) {
-    return sizeof(float) * static_cast<std::size_t>(capacity * (width + 3) + 4 * width + kThreads);
+  float* base;  // [base_values]
+
+  /// Floats beside those of the ratings.
+  static int fixed_floats(const CgWork& work) {
+    return 4 * work.width + kThreads + work.base_values;
   }
   __device__ CgShared(float* memory, const CgWork& work) {
     y = memory;
@@ -44,6 +49,7 @@ struct CgShared {
     coef = parts + kThreads;
     dots = coef + work.capacity;
     index = reinterpret_cast<std::int32_t*>(dots + work.capacity);
+    base = dots + 2 * work.capacity;
   }
 };
 
@@ -73,7 +79,8 @@ __device__ void multiply(const CgWork& work, const CgShared& shared, const float
   const int slices = kThreads / k, slice = threadIdx.x / k, j = threadIdx.x % k;
   float sum = 0;
   if (slice < slices)  // the base is symmetric: its rows serve as columns
-    for (int i = slice; i < k; i += slices) sum = fmaf(work.args.base(i, j), v[i], sum);
+    for (int i = slice; i < k; i += slices)
+      sum = fmaf(work.base_values ? shared.base[i * k + j] : work.args.base(i, j), v[i], sum);
   if (kResidual) sum = -sum;
   const bool resident = end - begin <= work.capacity;
   for (std::int64_t at = begin; at < end; at += work.capacity) {
@@ -126,6 +133,8 @@ __global__ __launch_bounds__(kThreads, 2) void ials_cg_kernel(CgWork work) {
   const RowShare share = row_share(work.line, 0, INT64_MAX, blockIdx.x, gridDim.x);
   if (threadIdx.x < work.width - k)  // what pads the vectors
     shared.x[k + threadIdx.x] = shared.direction[k + threadIdx.x] = 0;
+  for (int i = threadIdx.x; i < work.base_values; i += kThreads)
+    shared.base[i] = args.base(i / k, i % k);
   for (RowItem item = share.first; share.holds(work.line, item); ++item.row) {
     const std::int64_t row = item.row;
     const std::int64_t begin = args.ratings.offsets[row], end = args.ratings.offsets[row + 1];
@@ -171,13 +180,15 @@ void ials_cg(const Context& ctx, const IalsCgArgs& args) {
   work.args = args;
   work.k = static_cast<int>(args.factors.cols);
   work.width = ceil_div(work.k, 4) * 4;
-  work.capacity =
-      static_cast<int>(kSharedBytes / sizeof(float) - 4 * work.width - kThreads) / (work.width + 3);
+  work.base_values = 4 * work.k * work.k <= kMostBaseBytes ? work.k * work.k : 0;
+  const int fixed = CgShared::fixed_floats(work);
+  work.capacity = (static_cast<int>(kSharedBytes / sizeof(float)) - fixed) / (work.width + 3);
   work.line.offsets = args.ratings.offsets;
   work.line.rows = args.ratings.rows;
   work.line.row_cost = 16 + work.k / 2;
   work.vector_factors = has_vector_rows(args.factors.data, args.factors.stride);
-  const std::size_t shared_bytes = CgShared::bytes(work.width, work.capacity);
+  const std::size_t shared_bytes =
+      sizeof(float) * static_cast<std::size_t>(work.capacity * (work.width + 3) + fixed);
   const std::int64_t resident = resident_blocks(ctx, ials_cg_kernel, kThreads, shared_bytes);
   const auto blocks = static_cast<unsigned>(std::min(resident, args.ratings.rows));
   ials_cg_kernel<<<blocks, kThreads, shared_bytes, ctx.stream()>>>(work);

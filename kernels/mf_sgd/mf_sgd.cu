@@ -32,8 +32,7 @@ __device__ Row<kVectors> load_row(const MatrixView<float>& table, const MatrixVi
 #pragma unroll
   for (int i = 0; i < kVectors; ++i)
     r.v[i] = load4(table.row(row), 4 * (lane + i * kLanes), static_cast<int>(table.cols), vector);
-  const float* s = state.row(row);
-  r.state = {s[0], s[1], s[2], s[3]};
+  r.state = load4(state.row(row), 0, 4, vector);
   return r;
 }
 
@@ -177,7 +176,9 @@ __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
 template <int kLanes, int kVectors>
 void launch(const Context& ctx, const MfSgdArgs& args) {
   const bool vector = has_vector_rows(args.users.data, args.users.stride) &&
-                      has_vector_rows(args.items.data, args.items.stride);
+                      has_vector_rows(args.items.data, args.items.stride) &&
+                      has_vector_rows(args.user_state.data, args.user_state.stride) &&
+                      has_vector_rows(args.item_state.data, args.item_state.stride);
   const int groups = kWarp / kLanes;
   const auto blocks = static_cast<unsigned>(ceil_div(args.blocks.user_blocks, groups));
   mf_sgd_kernel<kLanes, kVectors><<<blocks, kWarp, 0, ctx.stream()>>>(args, vector);

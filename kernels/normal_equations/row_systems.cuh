@@ -32,6 +32,8 @@ struct RowSystems {
   std::int32_t* heavy_count = nullptr;
   std::int32_t* heavy_rows = nullptr;
 
+  /// Whether ratings count differently in A; if not, staged rows need no weighted copy.
+  __device__ bool weighted() const { return model.implicit || weights.size; }
   __host__ __device__ int size() const { return shape.k + (biased ? 1 : 0); }
   /// A stored system: its tiles, then the right-hand side and the border.
   __host__ __device__ int side_values() const { return kTile * (shape.tile_rows + 1); }
@@ -126,16 +128,42 @@ __device__ inline void stage_ratings(const RowSystems& work, const SystemShared&
   const int quads = 2 * shape.tile_rows;
   float4* rows = shared.area;
   float4* cols = rows + 2 * shape.plane;
-#pragma unroll 1
-  for (int q = threadIdx.x; q < count * quads; q += blockDim.x) {
+  const bool weighted = work.weighted();
+  const auto put = [&](int q, const float4& y) {
     const int s = q / quads, f = q % quads;
-    const float4 y = load4(work.factors.row(shared.index[s]), 4 * f, shape.k, work.vector_rows);
-    const float a = shared.in_a[s];
     const int at = f % 2 * shape.plane + s * shape.tile_rows + f / 2;
-    rows[at] = {a * y.x, a * y.y, a * y.z, a * y.w};
     cols[at] = y;
+    if (!weighted) return;
+    const float a = shared.in_a[s];
+    rows[at] = {a * y.x, a * y.y, a * y.z, a * y.w};
+  };
+  const int total = count * quads, step = blockDim.x;
+  int q = threadIdx.x;
+  if (work.vector_rows && shape.k % kTile == 0) {
+    constexpr int kInFlight = 4;  // loads, to hide their latency
+#pragma unroll 1
+    for (; q + (kInFlight - 1) * step < total; q += kInFlight * step) {
+      float4 y[kInFlight];
+#pragma unroll
+      for (int u = 0; u < kInFlight; ++u) {
+        const int at = q + u * step;
+        const float* row = work.factors.row(shared.index[at / quads]);
+        y[u] = reinterpret_cast<const float4*>(row)[at % quads];
+      }
+#pragma unroll
+      for (int u = 0; u < kInFlight; ++u) put(q + u * step, y[u]);
+    }
   }
+#pragma unroll 1
+  for (; q < total; q += step)
+    put(q, load4(work.factors.row(shared.index[q / quads]), 4 * (q % quads), shape.k,
+                 work.vector_rows));
   __syncthreads();
+}
+
+/// The staged rows with their weights.
+__device__ inline const float4* staged_rows(const RowSystems& work, const SystemShared& shared) {
+  return shared.area + (work.weighted() ? 0 : 2 * work.shape.plane);
 }
 
 /// Value j of staged row s; value k is 1, the bias.
@@ -172,8 +200,8 @@ __device__ __forceinline__ void sum_ratings(const RowSystems& work, const System
     const int count = static_cast<int>(min(end - at, std::int64_t{shape.stage_rows}));
     stage_ratings(work, shared, at, count);
     if (role.active())
-      rank_update<false>(tile, shared.area, shared.area + 2 * shape.plane, shape.plane, shape, role,
-                         role.group, count, shape.groups);
+      rank_update<false>(tile, staged_rows(work, shared), shared.area + 2 * shape.plane,
+                         shape.plane, shape, role, role.group, count, shape.groups);
     if (slice < slices) add_right_sides(work, shared, j, slice, count, slices, b, border);
     __syncthreads();
   }
@@ -205,8 +233,8 @@ __device__ __forceinline__ void sum_light_rows(const RowSystems& work, const Sys
   if (role.active() && role.group < count) {
     TileRegisters tile;
     clear(tile);
-    rank_update<false>(tile, shared.area, shared.area + 2 * shape.plane, shape.plane, shape, role,
-                       static_cast<int>(offsets[role.group] - begin),
+    rank_update<false>(tile, staged_rows(work, shared), shared.area + 2 * shape.plane, shape.plane,
+                       shape, role, static_cast<int>(offsets[role.group] - begin),
                        static_cast<int>(offsets[role.group + 1] - begin), 1);
     store_tile(tile, to + role.group * work.slot_vectors() + role.tile, shape.tiles);
   }
@@ -314,7 +342,7 @@ __device__ __forceinline__ void finish_systems(const RowSystems& work, const Sys
   TileRegisters tile;
   clear(tile);
   if (role.active() && role.group < count) {
-    add_tile(tile, slots + role.group * work.slot_vectors() + role.tile, work.shape.tiles);
+    load_tile(tile, slots + role.group * work.slot_vectors() + role.tile, work.shape.tiles);
     add_constants(work, role, shared.ridge[role.group], tile);
   }
   sink(work, shared, role, count, tile, slots);
@@ -359,8 +387,6 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void he
   const RowLine& line = work.line;
   const SystemShared shared(memory, shape, Sink::slot_vectors(shape));
   float4* slots = work.scratch + std::int64_t{blockIdx.x} * shape.groups * work.slot_vectors();
-  const float4* carried = work.carry_slot(from / work.window);
-  float4* carry = work.carry_slot(from / work.window + 1);
   const int rows = *work.heavy_count;
   const int each = min(shape.groups, ceil_div(rows, static_cast<int>(gridDim.x)));
   for (int first = blockIdx.x * each; first < rows; first += gridDim.x * each) {
@@ -371,6 +397,8 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void he
       const std::int64_t first_chunk = start >= from ? 0 : ceil_div(from - start, line.chunk);
       const std::int64_t chunks = ceil_div(min(end, to) - start, line.chunk);
       const bool ends = end <= start + chunks * line.chunk;
+      const float4* carried = work.carry_slot(from / work.window);
+      float4* carry = work.carry_slot(from / work.window + 1);
       float4* sums = slots + g * work.slot_vectors();
       for (int e = threadIdx.x; e < work.slot_vectors(); e += blockDim.x) {
         float4 sum = first_chunk ? carried[e] : float4{0, 0, 0, 0};

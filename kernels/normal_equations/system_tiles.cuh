@@ -116,15 +116,15 @@ __device__ __forceinline__ void store_tile(const TileRegisters& tile, float4* to
   for (int v = 0; v < kTileVectors; ++v) to[v * pitch] = tile_vector(tile, v);
 }
 
-__device__ __forceinline__ void add_tile(TileRegisters& tile, const float4* from, int pitch) {
+__device__ __forceinline__ void load_tile(TileRegisters& tile, const float4* from, int pitch) {
 #pragma unroll
   for (int v = 0; v < kTileVectors; ++v) {
     const float4 x = from[v * pitch];
     const int r = v / 2, c = v % 2 * 4;
-    tile[r][c] += x.x;
-    tile[r][c + 1] += x.y;
-    tile[r][c + 2] += x.z;
-    tile[r][c + 3] += x.w;
+    tile[r][c] = x.x;
+    tile[r][c + 1] = x.y;
+    tile[r][c + 2] = x.z;
+    tile[r][c + 3] = x.w;
   }
 }
 
