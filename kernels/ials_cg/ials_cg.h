@@ -9,7 +9,9 @@ namespace gradmill {
 /// without forming A_u: A_u p = base p + ridge p + sum w alpha r y (y . p). Stops early when the squared
 /// residual falls below 1e-20. A row without ratings gives 0.
 /// Shapes   as AlsSolveArgs; base [k, k] is required.
-/// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row.
+/// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row. CUDA: a block per row,
+///          in 100 KB of shared memory; rows of more than about 25,000 / k ratings are gathered again (from
+///          L2) for each product. At most 256 factors.
 /// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows).
 /// Order    bits depend only on the arguments, not on the number of threads.
 /// Source   Takács, Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
