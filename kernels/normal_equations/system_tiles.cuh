@@ -47,18 +47,39 @@ struct TileShape {
   }
 };
 
-/// Diagonal tiles first, then the columns below the diagonal: consecutive lanes read consecutive
-/// tiles of a staged row, so that quarter warps meet no bank conflict.
-__device__ inline int tile_index(int row, int col, int tile_rows) {
-  return row == col ? row : tile_rows + col * tile_rows - col * (col + 1) / 2 + row - col - 1;
+/// Order of a triangle's tiles: the diagonal; then blocks of up to 8 x 8 tiles below it, column by
+/// column; then what the blocks on the diagonal have below it. A quarter warp then reads tiles of a
+/// staged row that are all different modulo 8 or the same: no bank conflict.
+__host__ __device__ inline int tile_index(int row, int col, int tile_rows) {
+  if (row == col) return row;
+  const int block_row = row / 8, r = row % 8, c = col % 8, last = (tile_rows - 1) / 8;
+  const int height = block_row < last ? 8 : tile_rows - 8 * last;
+  if (block_row > col / 8)
+    return tile_rows + 32 * block_row * (block_row - 1) + 8 * height * (col / 8) + c * height + r;
+  const int below = 32 * last * (last - 1) + 8 * last * (tile_rows - 8 * last);
+  return tile_rows + below + 28 * block_row + c * height - c * (c + 1) / 2 + r - c - 1;
 }
-
-__device__ inline void tile_position(int tile, int tile_rows, int& row, int& col) {
+__host__ __device__ inline void tile_position(int tile, int tile_rows, int& row, int& col) {
   row = col = tile;
-  if (tile < tile_rows) return;
   int rest = tile - tile_rows;
-  for (col = 0; rest >= tile_rows - 1 - col; ++col) rest -= tile_rows - 1 - col;
-  row = col + 1 + rest;
+  if (rest < 0) return;
+  const int last = (tile_rows - 1) / 8, last_height = tile_rows - 8 * last;
+  for (int block_row = 1; block_row <= last; ++block_row) {
+    const int height = block_row < last ? 8 : last_height, size = 8 * height * block_row;
+    if (rest < size) {
+      row = 8 * block_row + rest % height;
+      col = rest / height;
+      return;
+    }
+    rest -= size;
+  }
+  const int block = rest / 28 < last ? rest / 28 : last;
+  const int height = block < last ? 8 : last_height;
+  rest -= 28 * block;
+  int c = 0;
+  for (; rest >= height - 1 - c; ++c) rest -= height - 1 - c;
+  row = 8 * block + c + 1 + rest;
+  col = 8 * block + c;
 }
 
 /// What this thread owns; idle threads have group == -1.
