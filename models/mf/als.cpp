@@ -54,7 +54,8 @@ AlsSolver::AlsSolver(const Context& ctx, const Context& host, Communicator& comm
     side.factors = FactorTable(ctx, all ? side.rows : side.count, k);
     side.factors.initialize(seed, stream, side.held_first, config.init_stddev);
     if (!implicit_ && config.biases) {
-      side.biases = Buffer<float>(ctx, side.factors.rows());
+      // At least one, so that a rank without users still tells the kernels that there are biases.
+      side.biases = Buffer<float>(ctx, std::max<std::int64_t>(side.factors.rows(), 1));
       side.biases.zero();
     }
   };
