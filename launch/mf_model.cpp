@@ -37,7 +37,8 @@ VectorView<const T> view_of(const std::vector<T>& values) {
 /// Who rated what, as counts a user and items in the users' order; rows of all ranks follow one another.
 struct SeenTensors {
   std::vector<std::int64_t> counts;
-  std::vector<std::int32_t> items;
+  std::vector<std::int32_t> copied;  // only of device memory
+  VectorView<const std::int32_t> items;
   std::int64_t first_item = 0, all_items = 0;
 };
 
@@ -47,9 +48,13 @@ SeenTensors seen_of(const Context& ctx, const Context& host, Communicator& comm,
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(seen.rows) + 1);
   copy_bytes(ctx, offsets.data(), Device{}, seen.offsets, seen.device,
              offsets.size() * sizeof(std::int64_t));
-  result.items.resize(static_cast<std::size_t>(seen.nnz));
-  copy_bytes(ctx, result.items.data(), Device{}, seen.indices, seen.device,
-             result.items.size() * sizeof(std::int32_t));
+  result.items = {seen.indices, seen.nnz, Device{}};
+  if (seen.device.kind == DeviceKind::cuda) {
+    result.copied.resize(static_cast<std::size_t>(seen.nnz));
+    copy_bytes(ctx, result.copied.data(), Device{}, seen.indices, seen.device,
+               result.copied.size() * sizeof(std::int32_t));
+    result.items.data = result.copied.data();
+  }
   ctx.synchronize();
   for (std::size_t u = 0; u + 1 < offsets.size(); ++u)
     result.counts.push_back(offsets[u + 1] - offsets[u]);
@@ -162,7 +167,7 @@ void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
     const RowBoundaries& users = solver.user_boundaries();
     writer.add("seen_counts", users.back(), users[static_cast<std::size_t>(comm.rank())],
                view_of(seen.counts));
-    writer.add("seen_items", seen.all_items, seen.first_item, view_of(seen.items));
+    writer.add("seen_items", seen.all_items, seen.first_item, seen.items);
   }
   const std::vector<double> constants{parts.mean, parts.low, parts.high};
   const std::vector<std::int32_t> user_order(solver.user_order().begin(),

@@ -100,7 +100,7 @@ CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::i
   const auto entries = static_cast<std::int64_t>(rows_of.size());
   csr.offsets_ = Buffer<std::int64_t>(host, rows + 1);
   csr.indices_ = Buffer<std::int32_t>(host, entries);
-  csr.values_ = Buffer<float>(host, entries);
+  if (!values.empty()) csr.values_ = Buffer<float>(host, entries);
   if (!weights.empty()) csr.weights_ = Buffer<float>(host, entries);
   auto offsets = csr.offsets_.view();
   csr.offsets_.zero();
@@ -118,7 +118,7 @@ CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::i
     const std::int64_t place =
         offsets[rows_of[at] - first_row]++;  // offsets[r] becomes the end of row r
     indices[place] = cols_of[at];
-    out_values[place] = values[at];
+    if (!values.empty()) out_values[place] = values[at];
     if (!weights.empty()) out_weights[place] = weights[at];
   }
   std::copy_backward(offsets.begin(), offsets.end() - 1, offsets.end());
@@ -135,13 +135,14 @@ CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::i
       if (std::is_sorted(indices.data + begin, indices.data + end)) continue;
       row.clear();
       for (std::int64_t e = begin; e < end; ++e)
-        row.push_back({indices[e], out_values[e], weights.empty() ? 1.0f : out_weights[e]});
+        row.push_back({indices[e], values.empty() ? 0.0f : out_values[e],
+                       weights.empty() ? 1.0f : out_weights[e]});
       std::stable_sort(row.begin(), row.end(),
                        [](const Entry& a, const Entry& b) { return a.index < b.index; });
       for (std::int64_t e = begin; e < end; ++e) {
         const Entry& entry = row[static_cast<std::size_t>(e - begin)];
         indices[e] = entry.index;
-        out_values[e] = entry.value;
+        if (!values.empty()) out_values[e] = entry.value;
         if (!weights.empty()) out_weights[e] = entry.weight;
       }
     }

@@ -39,7 +39,7 @@ class CsrRatings {
  public:
   CsrRatings() = default;
   /// Row r gets the ratings with rows_of[e] == first_row + r, columns ascending (equal columns in the
-  /// order given). host: a CPU context whose memory holds the result.
+  /// order given). values may be empty: then the result has none. host: a CPU context whose memory holds the result.
   static CsrRatings build(const Context& host, std::int64_t first_row, std::int64_t rows,
                           std::int64_t cols, std::span<const std::int32_t> rows_of,
                           std::span<const std::int32_t> cols_of, std::span<const float> values,

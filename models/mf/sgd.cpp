@@ -82,8 +82,7 @@ SgdSolver::SgdSolver(const Context& ctx, const Context& host, Communicator& comm
   for (auto& item : mine.items) item = grid_.items.storage[static_cast<std::size_t>(item)];
   const std::int64_t first_user = user_boundaries_[rank],
                      my_users = user_boundaries_[rank + 1] - first_user;
-  seen_ = CsrRatings::build(host, first_user, my_users, size.items, mine.users, mine.items,
-                            mine.values, {})
+  seen_ = CsrRatings::build(host, first_user, my_users, size.items, mine.users, mine.items, {}, {})
               .to(ctx);
 
   users_ = FactorTable(ctx, my_users, config.num_factors);
