@@ -9,7 +9,8 @@ namespace gradmill::cuda {
 namespace {
 static_assert(sizeof(SgdRating) == 12);
 constexpr int kRatingWords = 3;
-constexpr int kDepth = 4;  // ratings in flight: their rows are loaded before earlier updates end
+constexpr int kSlots = 16;  // ratings of a group that are applied together
+constexpr int kDepth = 4;   // ratings in flight: their rows are loaded before earlier updates end
 
 /// A factor row spread over the lanes of a group, and its state in every lane.
 template <int kVectors>
@@ -89,7 +90,68 @@ __device__ float update(const SgdRates& rates, float inverse_k, float value, Row
   return error;
 }
 
-/// A group of kLanes lanes per user block applies the block's ratings one after the other. The rows
+/// Writes both rows and their states.
+template <int kLanes, int kVectors>
+__device__ void store(const MfSgdArgs& args, const Pending<kVectors>& now, int lane, bool vector) {
+  store_row<kLanes, kVectors>(args.users, now.user, now.p, lane, vector);
+  store_row<kLanes, kVectors>(args.items, now.item, now.q, lane, vector);
+  // The state's values go out by as many lanes, bias first.
+  const float4 s = lane < 4 ? now.p.state : now.q.state;
+  float* to = lane < 4 ? args.user_state.row(now.user) : args.item_state.row(now.item);
+  const int part = lane % 4;
+  if (lane < 8) to[part] = part == 0 ? s.x : part == 1 ? s.y : part == 2 ? s.z : s.w;
+}
+
+/// A block of threads per user block applies a group of ratings without a common row at once: kLanes
+/// lanes take a rating, kSlots ratings are under way together, and a barrier ends each group. The ids
+/// of the next group's ratings are fetched meanwhile; its rows may still be changing.
+template <int kLanes, int kVectors>
+__global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs args, bool vector) {
+  __shared__ double sums[kSlots];
+  const SgdBlocks& blocks = args.blocks;
+  const int lane = threadIdx.x % kLanes, slot = threadIdx.x / kLanes;
+  const std::int64_t i = blockIdx.x;
+  const std::int64_t block = i * blocks.item_blocks + (i + args.shift) % blocks.item_blocks;
+  const std::int64_t last_group = blocks.block_groups[block + 1];
+  const float inverse_k = 1.0f / static_cast<float>(args.users.cols);
+  const std::int64_t end = blocks.offsets[block + 1];
+  auto fetch = [&](std::int64_t e, std::int64_t limit) {
+    return e < limit ? blocks.ratings[e] : SgdRating{-1, -1, 0};
+  };
+
+  double loss = 0;
+  std::int64_t group = blocks.block_groups[block];
+  std::int64_t first = blocks.offsets[block];
+  std::int64_t after = group < last_group ? blocks.group_offsets[group + 1] : first;
+  SgdRating next = fetch(first + slot, after);
+  while (first < end) {
+    Pending<kVectors> now{next.user, next.item, next.value, {}, {}};
+    if (now.user >= 0) {
+      now.p = load_row<kLanes, kVectors>(args.users, args.user_state, now.user, lane, vector);
+      now.q = load_row<kLanes, kVectors>(args.items, args.item_state, now.item, lane, vector);
+    } else {
+      now.p.state = now.q.state = {0, 1, 1, 0};
+    }
+    // The next ratings: the rest of this group if it is larger than the slots, else the next group.
+    first = min(first + kSlots, after);
+    if (first == after && ++group < last_group) after = blocks.group_offsets[group + 1];
+    next = fetch(first + slot, after);
+    const float error = update<kLanes, kVectors>(args.rates, inverse_k, now.value, now.p, now.q);
+    if (now.user >= 0) {
+      loss += static_cast<double>(error) * error;
+      store<kLanes, kVectors>(args, now, lane, vector);
+    }
+    __syncthreads();
+  }
+  if (lane == 0) sums[slot] = loss;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  double sum = 0;
+  for (int s = 0; s < kSlots; ++s) sum += sums[s];
+  args.loss[i] += sum;
+}
+
+/// For blocks without groups: a group of kLanes lanes per user block applies the block's ratings one after the other. The rows
 /// of the next kDepth - 1 ratings are on their way meanwhile; an update is passed on to those of
 /// them that have the same user or item.
 template <int kLanes, int kVectors>
@@ -153,13 +215,7 @@ __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
       const float error = update<kLanes, kVectors>(args.rates, inverse_k, now.value, now.p, now.q);
       if (now.user >= 0) {
         loss += static_cast<double>(error) * error;
-        store_row<kLanes, kVectors>(args.users, now.user, now.p, lane, vector);
-        store_row<kLanes, kVectors>(args.items, now.item, now.q, lane, vector);
-        // The state's values go out by as many lanes, bias first.
-        const float4 s = lane < 4 ? now.p.state : now.q.state;
-        float* to = lane < 4 ? args.user_state.row(now.user) : args.item_state.row(now.item);
-        const int part = lane % 4;
-        if (lane < 8) to[part] = part == 0 ? s.x : part == 1 ? s.y : part == 2 ? s.z : s.w;
+        store<kLanes, kVectors>(args, now, lane, vector);
       }
 #pragma unroll
       for (int s = 1; s < kDepth; ++s) {
@@ -179,6 +235,12 @@ void launch(const Context& ctx, const MfSgdArgs& args) {
                       has_vector_rows(args.items.data, args.items.stride) &&
                       has_vector_rows(args.user_state.data, args.user_state.stride) &&
                       has_vector_rows(args.item_state.data, args.item_state.stride);
+  if (args.blocks.block_groups.size > 0) {
+    mf_sgd_group_kernel<kLanes, kVectors>
+        <<<static_cast<unsigned>(args.blocks.user_blocks), kLanes * kSlots, 0, ctx.stream()>>>(
+            args, vector);
+    return cuda_check(cudaGetLastError(), "launch mf_sgd_group");
+  }
   const int groups = kWarp / kLanes;
   const auto blocks = static_cast<unsigned>(ceil_div(args.blocks.user_blocks, groups));
   mf_sgd_kernel<kLanes, kVectors><<<blocks, kWarp, 0, ctx.stream()>>>(args, vector);

@@ -15,7 +15,7 @@
 
 namespace gradmill {
 namespace {
-constexpr std::int64_t kSample = std::int64_t{1} << 20;
+constexpr std::int64_t kSample = std::int64_t{1} << 18;
 constexpr std::int64_t kReduceBytes = std::int64_t{256}
                                       << 20;  // workspace of one reduced tile of systems
 

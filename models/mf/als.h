@@ -20,7 +20,7 @@ class AlsSolver final : public MfSolver {
 
   void run_epoch(std::int64_t epoch) override;
   /// Explicit: mean squared error over the training ratings. Implicit: the objective of Hu et al.
-  /// without its regularization, per rating. Both over a fixed sample of at most 2^20 ratings.
+  /// without its regularization, per rating. Both over a fixed sample of at most 2^18 ratings.
   double loss() override;
   FactorsView factors() override;
   const RowBoundaries& user_boundaries() const override { return user_boundaries_; }
