@@ -39,12 +39,13 @@ std::vector<T> exchange_array(const Context& host, Communicator& comm, const std
 }
 }  // namespace
 
-RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks) {
+RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks,
+                                  std::int64_t row_cost) {
   std::vector<std::int64_t> offsets(counts.size() + 1);
   std::partial_sum(counts.begin(), counts.end(), offsets.begin() + 1);
   RowBoundaries boundaries{0};
   for (int rank = 0; rank < ranks; ++rank)
-    boundaries.push_back(shard_rows_by_weight(offsets, rank, ranks, 1).end);
+    boundaries.push_back(shard_rows_by_weight(offsets, rank, ranks, row_cost).end);
   return boundaries;
 }
 

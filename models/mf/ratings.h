@@ -21,9 +21,10 @@ struct Ratings {
 /// Contiguous shares of rows: rank r owns [boundaries[r], boundaries[r + 1]).
 using RowBoundaries = std::vector<std::int64_t>;
 
-/// Boundaries that give every rank about the same sum of counts (ratings), each row 1 extra for its
-/// own cost; the same on every rank. counts [rows].
-RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks);
+/// Boundaries that give every rank about the same work, where a row costs its ratings and row_cost
+/// more; the same on every rank. counts [rows].
+RowBoundaries balanced_boundaries(std::span<const std::int64_t> counts, int ranks,
+                                  std::int64_t row_cost);
 
 /// How many ratings each row has over all ranks. rows_of: users or items of this rank's ratings.
 std::vector<std::int64_t> global_counts(const Context& host, Communicator& comm,

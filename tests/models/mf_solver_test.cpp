@@ -162,11 +162,11 @@ TEST(CsrRatings, TransposedTwiceIsTheSame) {
 TEST(RowBoundaries, BalanceRatingsAndCoverAllRows) {
   const std::vector<std::int64_t> counts{100, 1, 1, 1, 1, 1, 1, 94};
   const RowBoundaries two =
-      balanced_boundaries(counts, 2);  // 104 each, a row costing its ratings and 1
+      balanced_boundaries(counts, 2, 1);  // 104 each, a row costing its ratings and 1
   ASSERT_EQ(two.size(), 3u);
   EXPECT_GE(two[1], 1);
   EXPECT_LE(two[1], 4);
-  const RowBoundaries many = balanced_boundaries(counts, 20);
+  const RowBoundaries many = balanced_boundaries(counts, 20, 1);
   EXPECT_EQ(many.front(), 0);
   EXPECT_EQ(many.back(), 8);
   EXPECT_TRUE(std::is_sorted(many.begin(), many.end()));
