@@ -105,9 +105,7 @@ void AlsSolver::load(Ratings mine) {
     of_items = exchange_ratings(host_, comm_, mine, mine.items, item_boundaries_);
   const std::vector<std::int32_t> keys = world > 1 ? mine.users : std::vector<std::int32_t>{};
   Ratings of_users = exchange_ratings(host_, comm_, std::move(mine), keys, user_boundaries_);
-  by_user_ = CsrRatings::build(host_, first_user, my_users, items_.rows, of_users.users,
-                               of_users.items, of_users.values, of_users.weights);
-  of_users = Ratings{};         // before the second copy is made
+  by_user_ = CsrRatings::by_user(host_, first_user, my_users, items_.rows, std::move(of_users));
   if (reduce_ || world == 1) {  // the users' ratings hold all that is needed
     by_item_ = by_user_.transposed(host_);
     for (const std::int64_t count : item_counts) empty_items_ += count == 0;

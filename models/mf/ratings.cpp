@@ -91,63 +91,94 @@ Ratings exchange_ratings(const Context& host, Communicator& comm, Ratings mine,
   return result;
 }
 
-CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::int64_t rows,
-                             std::int64_t cols, std::span<const std::int32_t> rows_of,
-                             std::span<const std::int32_t> cols_of, std::span<const float> values,
-                             std::span<const float> weights) {
-  CsrRatings csr;
-  csr.rows_ = rows;
-  csr.cols_ = cols;
-  const auto entries = static_cast<std::int64_t>(rows_of.size());
-  csr.offsets_ = Buffer<std::int64_t>(host, rows + 1);
-  csr.indices_ = Buffer<std::int32_t>(host, entries);
-  if (!values.empty()) csr.values_ = Buffer<float>(host, entries);
-  if (!weights.empty()) csr.weights_ = Buffer<float>(host, entries);
-  auto offsets = csr.offsets_.view();
-  csr.offsets_.zero();
+namespace {
+/// A column of the ratings in the order of rows: row r's entries begin at offsets[r].
+template <class T>
+Buffer<T> scatter(const Context& host, VectorView<const std::int64_t> offsets,
+                  std::int64_t first_row, std::span<const std::int32_t> rows_of,
+                  std::span<const T> column) {
+  Buffer<T> result(host, static_cast<std::int64_t>(column.size()));
+  const auto to = result.view();
+  std::vector<std::int64_t> next(offsets.begin(), offsets.end());
+  for (std::size_t e = 0; e < column.size(); ++e)
+    to[next[static_cast<std::size_t>(rows_of[e] - first_row)]++] = column[e];
+  return result;
+}
+}  // namespace
+
+void CsrRatings::count_rows(const Context& host, std::int64_t first_row, std::int64_t rows,
+                            std::int64_t cols, std::span<const std::int32_t> rows_of) {
+  rows_ = rows;
+  cols_ = cols;
+  offsets_ = Buffer<std::int64_t>(host, rows + 1);
+  offsets_.zero();
+  const auto offsets = offsets_.view();
   for (const std::int32_t row : rows_of) {
     require(row >= first_row && row - first_row < rows, "csr: row {} is outside of [{}, {})", row,
             first_row, first_row + rows);
     ++offsets[row - first_row + 1];
   }
   std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
-  auto indices = csr.indices_.view();
-  auto out_values = csr.values_.view();
-  auto out_weights = csr.weights_.view();
-  for (std::int64_t e = 0; e < entries; ++e) {
-    const auto at = static_cast<std::size_t>(e);
-    const std::int64_t place =
-        offsets[rows_of[at] - first_row]++;  // offsets[r] becomes the end of row r
-    indices[place] = cols_of[at];
-    if (!values.empty()) out_values[place] = values[at];
-    if (!weights.empty()) out_weights[place] = weights[at];
-  }
-  std::copy_backward(offsets.begin(), offsets.end() - 1, offsets.end());
-  offsets[0] = 0;
+}
 
+void CsrRatings::sort_rows(const Context& host) {
   struct Entry {
     std::int32_t index;
     float value, weight;
   };
-  host.threads().parallel_for(rows, 256, [&](std::int64_t first, std::int64_t last, int) {
+  const auto offsets = offsets_.view();
+  const auto indices = indices_.view();
+  const auto values = values_.view(), weights = weights_.view();
+  host.threads().parallel_for(rows_, 256, [&](std::int64_t first, std::int64_t last, int) {
     std::vector<Entry> row;
     for (std::int64_t r = first; r < last; ++r) {
       const std::int64_t begin = offsets[r], end = offsets[r + 1];
       if (std::is_sorted(indices.data + begin, indices.data + end)) continue;
       row.clear();
       for (std::int64_t e = begin; e < end; ++e)
-        row.push_back({indices[e], values.empty() ? 0.0f : out_values[e],
-                       weights.empty() ? 1.0f : out_weights[e]});
+        row.push_back(
+            {indices[e], values.size ? values[e] : 0.0f, weights.size ? weights[e] : 1.0f});
       std::stable_sort(row.begin(), row.end(),
                        [](const Entry& a, const Entry& b) { return a.index < b.index; });
       for (std::int64_t e = begin; e < end; ++e) {
         const Entry& entry = row[static_cast<std::size_t>(e - begin)];
         indices[e] = entry.index;
-        if (!values.empty()) out_values[e] = entry.value;
-        if (!weights.empty()) out_weights[e] = entry.weight;
+        if (values.size) values[e] = entry.value;
+        if (weights.size) weights[e] = entry.weight;
       }
     }
   });
+}
+
+CsrRatings CsrRatings::build(const Context& host, std::int64_t first_row, std::int64_t rows,
+                             std::int64_t cols, std::span<const std::int32_t> rows_of,
+                             std::span<const std::int32_t> cols_of, std::span<const float> values,
+                             std::span<const float> weights) {
+  CsrRatings csr;
+  csr.count_rows(host, first_row, rows, cols, rows_of);
+  const VectorView<const std::int64_t> offsets = csr.offsets_.view();
+  csr.indices_ = scatter(host, offsets, first_row, rows_of, cols_of);
+  csr.values_ = scatter(host, offsets, first_row, rows_of, values);
+  csr.weights_ = scatter(host, offsets, first_row, rows_of, weights);
+  csr.sort_rows(host);
+  return csr;
+}
+
+CsrRatings CsrRatings::by_user(const Context& host, std::int64_t first_user, std::int64_t users,
+                               std::int64_t items, Ratings ratings) {
+  CsrRatings csr;
+  csr.count_rows(host, first_user, users, items, ratings.users);
+  const VectorView<const std::int64_t> offsets = csr.offsets_.view();
+  const auto move = [&]<class T>(std::vector<T>& column) {
+    auto moved = scatter(host, offsets, first_user, ratings.users, std::span<const T>(column));
+    column = std::vector<T>();
+    return moved;
+  };
+  csr.indices_ = move(ratings.items);
+  csr.values_ = move(ratings.values);
+  csr.weights_ = move(ratings.weights);
+  ratings.users = {};
+  csr.sort_rows(host);
   return csr;
 }
 

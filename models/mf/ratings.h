@@ -45,6 +45,9 @@ class CsrRatings {
                           std::int64_t cols, std::span<const std::int32_t> rows_of,
                           std::span<const std::int32_t> cols_of, std::span<const float> values,
                           std::span<const float> weights);
+  /// Rows are users; each column of the ratings is freed as soon as it is copied.
+  static CsrRatings by_user(const Context& host, std::int64_t first_user, std::int64_t users,
+                            std::int64_t items, Ratings ratings);
   /// Rows become columns: [cols, rows]. host as above.
   CsrRatings transposed(const Context& host) const;
   /// The same in the memory of ctx's device.
@@ -58,6 +61,9 @@ class CsrRatings {
   std::int64_t bytes() const;
 
  private:
+  void count_rows(const Context& host, std::int64_t first_row, std::int64_t rows, std::int64_t cols,
+                  std::span<const std::int32_t> rows_of);
+  void sort_rows(const Context& host);
   std::int64_t rows_ = 0, cols_ = 0;
   Buffer<std::int64_t> offsets_;
   Buffer<std::int32_t> indices_;

@@ -156,6 +156,8 @@ TEST(CsrRatings, TransposedTwiceIsTheSame) {
            std::equal(x.weights().begin(), x.weights().end(), y.weights().begin());
   };
   EXPECT_TRUE(same(a, b));
+  EXPECT_TRUE(
+      same(a, CsrRatings::by_user(ctx, 0, 31, 17, {r.users, r.items, r.values, weights, {}})));
   EXPECT_TRUE(same(t, direct));
 }
 
