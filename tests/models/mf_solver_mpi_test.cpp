@@ -6,6 +6,7 @@
 #include "dist/world.h"
 #include "models/mf/evaluate.h"
 #include "tests/support/mf_problem.h"
+#include "tests/support/test_world.h"
 
 namespace gradmill {
 namespace {
@@ -16,10 +17,7 @@ using testing::share_of;
 constexpr double kSums =
     1e-9;  // sums over ranks are in another order than sums over one rank's rows
 
-World& world() {
-  static const std::unique_ptr<World> instance = World::start(60);
-  return *instance;
-}
+World& world() { return testing::test_world(); }
 
 struct Outcome {
   double loss = 0;
