@@ -12,6 +12,8 @@ TextBlocks::TextBlocks(std::string path, const TextLayout& layout, std::int64_t 
                        std::int64_t end, std::int64_t block_bytes)
     : path_(std::move(path)),
       ends_(layout.dialect),
+      max_line_bytes_(layout.max_line_bytes),
+      too_long_(layout.too_long),
       block_bytes_(block_bytes),
       source_(open_byte_source(path_)),
       position_(layout.data_begin),
@@ -54,8 +56,8 @@ bool TextBlocks::next(TextBlock& block) {
     }
     end = ends_.scan(text, source_ended_, stop_at);
     if (end >= stop_at) break;
-    if (text.size() - end > kMaxLineBytes + 1)
-      refuse(position_ + static_cast<std::int64_t>(end), kTooLong);
+    if (text.size() - end > max_line_bytes_ + 1)
+      refuse(position_ + static_cast<std::int64_t>(end), too_long_);
     if (source_ended_) {
       if (end < text.size() && ends_.in_quotes())
         refuse(

@@ -28,7 +28,7 @@ class TextBlocks {
              std::int64_t block_bytes);
 
   /// The next piece, of about block_bytes and at least one record; false at the end.
-  /// Errors: ErrorKind::data for a line longer than kMaxLineBytes, or a quote that is never closed.
+  /// Errors: ErrorKind::data for a line longer than layout.max_line_bytes, or a quote that is never closed.
   bool next(TextBlock& block);
 
  private:
@@ -36,6 +36,8 @@ class TextBlocks {
 
   std::string path_;
   CsvRecordEnds ends_;
+  std::size_t max_line_bytes_;
+  std::string_view too_long_;
   std::int64_t block_bytes_;
   std::unique_ptr<ByteSource> source_;
   std::string rest_;  // read, but behind the last piece

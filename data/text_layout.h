@@ -27,6 +27,8 @@ struct TextLayout {
   bool has_rows = false;          // there is a record that is not blank
   double record_bytes = 32;       // mean of the first records
   double record_rows = 1;         // mean of the first records; more in lists
+  std::size_t max_line_bytes = kMaxLineBytes;
+  std::string_view too_long = kTooLong;  // what is said of a longer line
 
   bool has(RatingRole role) const;
 };

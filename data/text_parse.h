@@ -1,32 +1,18 @@
 // Rating records in a piece of text -> columns.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "data/rating_stream.h"
 #include "data/text_layout.h"
+#include "data/text_pieces.h"
 
 namespace gradmill {
 
-/// A record that was left out: where it is in the piece, and a message without the file's name.
-struct BadText {
-  BadRecord why = BadRecord::malformed;
-  std::int64_t line = 0;    // from 0
-  std::int64_t column = 1;  // byte in the line, from 1
-  std::string what;
-};
-
-struct ParsedText {
+struct ParsedText : ParsedLines {
   RatingChunk chunk;
-  std::int64_t lines = 0;
-  std::int64_t bad = 0;
-  std::array<std::int64_t, 4> bad_by{};  // indexed by BadRecord
-  std::vector<BadText> examples;         // the first few
-  bool too_long = false;  // the last example is a line above kMaxLineBytes: never skipped
 };
 
 /// Parses a piece of text that begins and ends at records; text.data()[text.size()] must be '\0' (as in
