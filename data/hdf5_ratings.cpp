@@ -4,9 +4,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 
 #include "data/hdf5_column.h"
+#include "data/record_checks.h"
 #include "data/utf8.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
@@ -45,25 +47,6 @@ void for_numbers(const Hdf5Element& element, std::string_view raw, Each&& each) 
       return is_signed ? run(std::int64_t(), std::int64_t())
                        : run(std::uint64_t(), std::uint64_t());
   }
-}
-
-/// Why a row is refused, if it is.
-using Verdict = std::optional<BadRecord>;
-
-Verdict to_whole(std::int64_t number, std::int64_t& whole) {
-  whole = number;
-  return {};
-}
-Verdict to_whole(std::uint64_t number, std::int64_t& whole) {
-  whole = static_cast<std::int64_t>(number);
-  if (whole < 0) return BadRecord::out_of_range;
-  return {};
-}
-Verdict to_whole(double number, std::int64_t& whole) {
-  if (!std::isfinite(number)) return BadRecord::non_finite;
-  if (std::abs(number) >= 0x1p63) return BadRecord::out_of_range;
-  whole = static_cast<std::int64_t>(std::floor(number));
-  return {};
 }
 
 class Hdf5Ratings : public RatingStream {
@@ -259,26 +242,24 @@ class Hdf5Ratings : public RatingStream {
     if (c < 0) return values.clear();
     const std::string& raw = raw_[static_cast<std::size_t>(c)];
     const Hdf5Element& element = element_of(c);
+    const auto check = [&](std::int64_t row, double number) {
+      if (const Verdict bad = to_real(role, number, values[static_cast<std::size_t>(row)]))
+        refuse(row, *bad, role);
+    };
     if (!raw.empty()) {
       values.resize(raw.size() / element.bytes);
-      for_numbers(element, raw, [&](std::int64_t row, auto number) {
-        const auto value = static_cast<float>(number);
-        values[static_cast<std::size_t>(row)] = value;
-        if (!std::isfinite(value) && std::isfinite(static_cast<double>(number)))
-          refuse(row, BadRecord::out_of_range, role);
+      return for_numbers(element, raw, [&](std::int64_t row, auto number) {
+        check(row, static_cast<double>(number));
       });
     }
-    if (role == RatingRole::weight)
-      for (std::size_t row = 0; row < values.size(); ++row)
-        if (values[row] < 0) refuse(static_cast<std::int64_t>(row), BadRecord::out_of_range, role);
-    // One pass without branches, since next to all data are finite.
-    std::uint32_t largest = 0;
-    for (const float value : values)
-      largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7fffffffu);
-    if (largest < 0x7f800000u) return;
+    // Already there. One pass without branches, since next to all data are sound.
+    constexpr float kMost = std::numeric_limits<float>::max();
+    const float least = role == RatingRole::weight ? 0 : -kMost;
+    bool sound = true;
+    for (const float value : values) sound &= (value >= least) & (value <= kMost);
+    if (sound) return;
     for (std::size_t row = 0; row < values.size(); ++row)
-      if (!std::isfinite(values[row]))
-        refuse(static_cast<std::int64_t>(row), BadRecord::non_finite, role);
+      check(static_cast<std::int64_t>(row), values[row]);
   }
 
   void take_times(std::vector<std::int64_t>& times) {
@@ -357,20 +338,9 @@ std::unique_ptr<RatingStream> read_hdf5_slice(const FileSlice& slice,
 
 std::unique_ptr<RatingStream> open_hdf5_ratings(const std::vector<std::string>& files,
                                                 const RatingReadOptions& options) {
-  std::vector<FileSlice> slices;
-  std::int64_t first_row = 0;
-  if (options.parts > 1) {
-    std::vector<std::int64_t> rows;
-    std::int64_t total = 0;
-    for (const std::string& file : files)
-      total += rows.emplace_back(locate_hdf5_ratings(file, options).rows);
-    slices = slices_of_part(files, rows, options.part, options.parts);
-    first_row = part_begin(total, options.part, options.parts);
-  } else {
-    for (const std::string& file : files) slices.push_back({file});
-  }
-  return std::make_unique<SliceSequence>(
-      std::move(slices), first_row,
+  return open_in_slices(
+      files, options,
+      [&](const std::string& file) { return locate_hdf5_ratings(file, options).rows; },
       [options](const FileSlice& slice) { return read_hdf5_slice(slice, options); });
 }
 

@@ -9,8 +9,6 @@
 namespace gradmill {
 namespace {
 
-constexpr std::size_t kExamples = 10;
-
 constexpr std::array<std::string_view, 14> kUser{
     "user",       "userid", "users",    "userids",  "uid",        "u",       "reviewer",
     "reviewerid", "member", "memberid", "customer", "customerid", "visitor", "visitorid"};
@@ -133,13 +131,6 @@ std::array<int, kRatingRoles> find_rating_columns(const std::string& where,
 
 bool has_usual_name(const std::vector<std::string>& names, RatingRole role) {
   return find_usual(names, role, std::vector<bool>(names.size())) >= 0;
-}
-
-void reject_record(ReadReport& report, BadRecords mode, BadRecord why, const std::string& message) {
-  if (mode == BadRecords::fail) fail(ErrorKind::data, message);
-  ++report.skipped;
-  ++report.skipped_by[static_cast<std::size_t>(why)];
-  if (report.examples.size() < kExamples) report.examples.push_back(message);
 }
 
 }  // namespace gradmill

@@ -28,7 +28,4 @@ std::array<int, kRatingRoles> find_rating_columns(const std::string& where,
 /// Is one of these a usual name of this column?
 bool has_usual_name(const std::vector<std::string>& names, RatingRole role);
 
-/// Refuses a record: throws ErrorKind::data with this message, or counts it (BadRecords::skip).
-void reject_record(ReadReport& report, BadRecords mode, BadRecord why, const std::string& message);
-
 }  // namespace gradmill

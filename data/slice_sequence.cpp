@@ -39,6 +39,23 @@ std::vector<FileSlice> slices_of_part(const std::vector<std::string>& files,
   return slices;
 }
 
+std::unique_ptr<RatingStream> open_in_slices(
+    const std::vector<std::string>& files, const RatingReadOptions& options,
+    const std::function<std::int64_t(const std::string&)>& count_rows, SliceSequence::Open open) {
+  std::vector<FileSlice> slices;
+  std::int64_t first_row = 0;
+  if (options.parts > 1) {
+    std::vector<std::int64_t> rows;
+    std::int64_t total = 0;
+    for (const std::string& file : files) total += rows.emplace_back(count_rows(file));
+    slices = slices_of_part(files, rows, options.part, options.parts);
+    first_row = part_begin(total, options.part, options.parts);
+  } else {
+    for (const std::string& file : files) slices.push_back({file});
+  }
+  return std::make_unique<SliceSequence>(std::move(slices), first_row, std::move(open));
+}
+
 SliceSequence::SliceSequence(std::vector<FileSlice> slices, std::int64_t first_row, Open open)
     : slices_(std::move(slices)), row_(first_row), open_(std::move(open)) {}
 

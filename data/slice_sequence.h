@@ -21,6 +21,13 @@ struct FileSlice {
 std::vector<FileSlice> slices_of_part(const std::vector<std::string>& files,
                                       const std::vector<std::int64_t>& rows, int part, int parts);
 
+/// Part options.part of options.parts of all files, one after the other. With one part, the rows of the
+/// files need not be counted.
+std::unique_ptr<RatingStream> open_in_slices(
+    const std::vector<std::string>& files, const RatingReadOptions& options,
+    const std::function<std::int64_t(const std::string&)>& count_rows,
+    std::function<std::unique_ptr<RatingStream>(const FileSlice&)> open);
+
 class SliceSequence : public RatingStream {
  public:
   using Open = std::function<std::unique_ptr<RatingStream>(const FileSlice&)>;

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "data/byte_source.h"
-#include "data/text_parse.h"
+#include "data/text_fields.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -14,12 +14,6 @@ using Role = RatingRole;
 using Names = std::vector<std::string>;
 
 constexpr std::size_t kSampleRecords = 100;
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 bool is_number(std::string_view text) {
   float value;

@@ -1,10 +1,10 @@
 #include "data/text_parse.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstring>
 
+#include "data/record_checks.h"
+#include "data/text_fields.h"
 #include "data/utf8.h"
 #include "runtime/expect.h"
 
@@ -14,16 +14,6 @@ namespace {
 using Role = RatingRole;
 
 constexpr std::int64_t kMaxExamples = 10;
-constexpr float kPowersOfTen[] = {1e0f, 1e1f, 1e2f, 1e3f, 1e4f, 1e5f,
-                                  1e6f, 1e7f, 1e8f, 1e9f, 1e10f};
-
-bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::string quoted(std::string_view text) {
   std::string shown(text.substr(0, 40));
@@ -31,55 +21,6 @@ std::string quoted(std::string_view text) {
     if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) >= 127) c = '?';
   return fmt::format("\"{}\"{}", shown, text.size() > 40 ? "…" : "");
 }
-
-BadRecord why_no_number(std::string_view text) {
-  double number;
-  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty()) return BadRecord::missing;
-  if (status == std::errc::invalid_argument || end != text.data() + text.size())
-    return BadRecord::malformed;
-  return status == std::errc{} && !std::isfinite(number) ? BadRecord::non_finite
-                                                         : BadRecord::out_of_range;
-}
-
-const char* expected(Role role) {
-  if (role == Role::value) return "a finite number";
-  if (role == Role::weight) return "a finite number of at least 0";
-  return "an integer (if this is no timestamp, give '-' as the timestamp column)";
-}
-
-/// Reads plain fields without looking for quotes, signs or exponents. Each function returns the end of
-/// the field, or nullptr if the field is not that plain: then the careful way decides.
-struct Plain {
-  const char* end;  // of the text, where a '\0' stands
-
-  static const char* id(const char* p, std::int64_t& id) {
-    const char* begin = p;
-    std::uint64_t n = 0;
-    while (is_digit(*p)) n = n * 10 + static_cast<std::uint64_t>(*p++ - '0');
-    if (p == begin || p - begin > 18 || (*begin == '0' && p - begin > 1)) return nullptr;
-    id = static_cast<std::int64_t>(n);
-    return p;
-  }
-  // At most 7 digits and 10 places: both parts are exact in float, so one division rounds correctly
-  // (Clinger, "How to read floating point numbers accurately", PLDI 1990).
-  static const char* value(const char* p, float& value) {
-    const char* begin = p;
-    std::uint32_t n = 0;
-    while (is_digit(*p)) n = n * 10 + static_cast<std::uint32_t>(*p++ - '0');
-    auto digits = p - begin;
-    std::ptrdiff_t places = 0;
-    if (*p == '.') {
-      const char* point = p++;
-      while (is_digit(*p)) n = n * 10 + static_cast<std::uint32_t>(*p++ - '0');
-      places = p - point - 1;
-      digits += places;
-    }
-    if (digits == 0 || digits > 7) return nullptr;
-    value = places ? static_cast<float>(n) / kPowersOfTen[places] : static_cast<float>(n);
-    return p;
-  }
-};
 
 class Parser {
  public:
@@ -189,18 +130,18 @@ const char* Parser::plain_record(const char* p) {
       case Role::user:
       case Role::item: {
         IdColumn& ids = layout_.roles[f] == Role::user ? c.users : c.items;
-        p = ids.kind == IdColumn::Kind::i64 ? Plain::id(p, ids.numbers[r])
+        p = ids.kind == IdColumn::Kind::i64 ? plain_id(p, ids.numbers[r])
                                             : plain_text(p, ids, quoted);
         break;
       }
       case Role::value:
-        p = Plain::value(p, c.values[r]);
+        p = plain_value(p, c.values[r]);
         break;
       case Role::weight:
-        p = Plain::value(p, c.weights[r]);
+        p = plain_value(p, c.weights[r]);
         break;
       case Role::timestamp:
-        p = Plain::id(p, c.timestamps[r]);
+        p = plain_id(p, c.timestamps[r]);
         break;
       default:  // unused
         if (quoted)
@@ -336,7 +277,8 @@ void Parser::careful_record() {
         break;
     }
     if (!ok) {
-      bad(why_no_number(text), fields_[f].begin, named(f, role) + "; expected " + expected(role));
+      bad(why_no_number(text), fields_[f].begin,
+          fmt::format("{}; expected {}", named(f, role), expected_of(role)));
       return finish();
     }
   }
@@ -352,9 +294,9 @@ const char* Parser::plain_list(const char* p) {
   if (c.users.kind != IdColumn::Kind::i64 || c.items.kind != IdColumn::Kind::i64) return nullptr;
   if (delimiter_.size() != 1) return nullptr;
   std::int64_t user = 0, item = 0;
-  p = Plain::id(p, user);
+  p = plain_id(p, user);
   while (p && *p == delimiter_[0]) {
-    p = Plain::id(p + 1, item);
+    p = plain_id(p + 1, item);
     if (p) c.items.push(item);
   }
   if (!p) return nullptr;
@@ -404,33 +346,6 @@ void parse_rating_text(std::string_view text, const TextLayout& layout,
                        const RatingReadOptions& options, ParsedText& out) {
   Parser parser(text, layout, options, out);
   layout.lists ? parser.lists() : parser.rows();
-}
-
-bool parse_value(std::string_view text, float& value) {
-  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const char *begin = text.data(), *stop = begin + text.size();
-  auto [end, status] = std::from_chars(begin, stop, value);
-  if (status == std::errc::result_out_of_range) {
-    double wide = 0;  // too small for a float, or too large
-    const auto again = std::from_chars(begin, stop, wide);
-    value = static_cast<float>(wide);
-    if (again.ec != std::errc{} || std::abs(wide) > 1) return false;
-  } else if (status != std::errc{}) {
-    return false;
-  }
-  return end == stop && std::isfinite(value);
-}
-
-bool parse_timestamp(std::string_view text, std::int64_t& timestamp) {
-  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-  const char *begin = text.data(), *stop = begin + text.size();
-  const auto [end, status] = std::from_chars(begin, stop, timestamp);
-  if (status != std::errc{} || end == stop) return status == std::errc{};
-  double fraction;
-  const auto [fraction_end, fraction_status] =
-      std::from_chars(end, stop, fraction, std::chars_format::fixed);
-  return *end == '.' &&
-         (end + 1 == stop || (fraction_status == std::errc{} && fraction_end == stop));
 }
 
 }  // namespace gradmill

@@ -21,11 +21,4 @@ struct ParsedText : ParsedLines {
 void parse_rating_text(std::string_view text, const TextLayout& layout,
                        const RatingReadOptions& options, ParsedText& out);
 
-/// A finite number in decimal notation ("3", "-.5", "+1e-3"); false otherwise. Values that a float
-/// cannot hold are refused, those too small for it become 0.
-bool parse_value(std::string_view text, float& value);
-
-/// A 64-bit integer; a fraction, as pandas writes it ("978300760.0"), is dropped.
-bool parse_timestamp(std::string_view text, std::int64_t& timestamp);
-
 }  // namespace gradmill

@@ -1,8 +1,8 @@
 #include "data/tfrecord_ratings.h"
 
-#include <cmath>
 #include <optional>
 
+#include "data/record_checks.h"
 #include "data/tf_example.h"
 #include "data/utf8.h"
 #include "runtime/expect.h"
@@ -130,28 +130,33 @@ class TfRecordRatings : public RatingStream {
     return feature;
   }
 
-  float number_of(std::size_t role) const {
-    const ExampleFeature& feature = feature_of(role);
+  float number_of(std::size_t column) const {
+    const auto role = static_cast<RatingRole>(column);
+    const ExampleFeature& feature = feature_of(column);
     if (feature.kind == Kind::bytes)
       throw Refusal{BadRecord::malformed,
                     fmt::format("\"{}\" is bytes, expected a number", feature.name)};
-    const float value = feature.kind == Kind::floats ? feature.float_value()
-                                                     : static_cast<float>(feature.int64_value());
-    if (!std::isfinite(value))
-      throw Refusal{BadRecord::non_finite, fmt::format("\"{}\" is {}", feature.name, value)};
-    if (role == static_cast<std::size_t>(RatingRole::weight) && value < 0)
-      throw Refusal{BadRecord::out_of_range,
-                    fmt::format("\"{}\" is {}, expected at least 0", feature.name, value)};
+    float value = 0;
+    const double number = feature.kind == Kind::floats ? feature.float_value()
+                                                       : static_cast<double>(feature.int64_value());
+    if (const Verdict bad = to_real(role, number, value)) throw refusal(*bad, role, number);
     return value;
   }
 
-  std::int64_t time_of(std::size_t role) const {
-    const ExampleFeature& feature = feature_of(role);
+  std::int64_t time_of(std::size_t column) const {
+    const ExampleFeature& feature = feature_of(column);
     if (feature.kind == Kind::int64s) return feature.int64_value();
-    const float seconds = std::floor(number_of(role));
-    if (std::abs(seconds) >= 0x1p63f)
-      throw Refusal{BadRecord::out_of_range, fmt::format("\"{}\" is {}", feature.name, seconds)};
-    return static_cast<std::int64_t>(seconds);
+    const float seconds = number_of(column);
+    std::int64_t time = 0;
+    if (const Verdict bad = to_whole(double{seconds}, time))
+      throw refusal(*bad, RatingRole::timestamp, seconds);
+    return time;
+  }
+
+  Refusal refusal(BadRecord why, RatingRole role, double number) const {
+    return {why,
+            fmt::format("\"{}\" is {}; expected {}", columns_[static_cast<std::size_t>(role)]->name,
+                        number, expected_of(role))};
   }
 
   static void push_id(const ExampleFeature& feature, IdColumn& column) {
@@ -212,20 +217,9 @@ std::int64_t count_tfrecords(const std::string& path) {
 
 std::unique_ptr<RatingStream> open_tfrecord_ratings(const std::vector<std::string>& files,
                                                     const RatingReadOptions& options) {
-  std::vector<FileSlice> slices;
-  std::int64_t first_row = 0;
-  if (options.parts > 1) {
-    std::vector<std::int64_t> rows;
-    std::int64_t total = 0;
-    for (const std::string& file : files) total += rows.emplace_back(count_tfrecords(file));
-    slices = slices_of_part(files, rows, options.part, options.parts);
-    first_row = part_begin(total, options.part, options.parts);
-  } else {
-    for (const std::string& file : files) slices.push_back({file});
-  }
-  return std::make_unique<SliceSequence>(
-      std::move(slices), first_row,
-      [options](const FileSlice& slice) { return read_tfrecord_slice(slice, options); });
+  return open_in_slices(files, options, count_tfrecords, [options](const FileSlice& slice) {
+    return read_tfrecord_slice(slice, options);
+  });
 }
 
 }  // namespace gradmill

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "bench/peers/arrays.h"
 #include "kernels/als_solve/als_solve.h"
 #include "kernels/gram/gram.h"
 #include "kernels/ials_cg/ials_cg.h"
 #include "runtime/buffer.h"
-#include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
@@ -24,16 +24,6 @@ struct Options {
   int threads = 1, epochs = 5, steps = 3;
   AlsWeights model;
 };
-
-template <class T>
-std::vector<T> read_array(const std::filesystem::path& path) {
-  std::vector<T> values(std::filesystem::file_size(path) / sizeof(T));
-  std::ifstream file(path, std::ios::binary);
-  file.read(reinterpret_cast<char*>(values.data()),
-            static_cast<std::streamsize>(values.size() * sizeof(T)));
-  expect(file.good(), ErrorKind::io, "{}: cannot be read", path.string());
-  return values;
-}
 
 struct Csr {
   std::int64_t rows, cols;

@@ -7,17 +7,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "bench/peers/arrays.h"
 #include "kernels/mf_predict/mf_predict.h"
 #include "kernels/mf_sgd/mf_sgd.h"
 #include "models/mf/factors.h"
 #include "models/mf/sgd_blocks.h"
-#include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
@@ -28,16 +26,6 @@ struct Options {
   double init_stddev = 0.4;  // over the square root of the number of factors
   SgdRates rates;
 };
-
-template <class T>
-std::vector<T> read_array(const std::filesystem::path& path) {
-  std::vector<T> values(std::filesystem::file_size(path) / sizeof(T));
-  std::ifstream file(path, std::ios::binary);
-  file.read(reinterpret_cast<char*>(values.data()),
-            static_cast<std::streamsize>(values.size() * sizeof(T)));
-  expect(file.good(), ErrorKind::io, "{}: cannot be read", path.string());
-  return values;
-}
 
 struct Split {
   std::vector<std::int32_t> users, items;

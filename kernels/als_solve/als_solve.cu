@@ -61,17 +61,8 @@ struct SolveRows {
 }  // namespace
 
 void als_solve(const Context& ctx, const AlsSolveArgs& args) {
-  RowSystems work;
-  work.ratings = args.ratings;
-  work.weights = args.weights;
-  work.factors = args.factors;
-  work.biases = args.biases;
-  work.base = args.base;
-  work.model = args.model;
-  work.shape = TileShape(args.factors.cols);
-  work.biased = args.biases.size > 0;
-  work.line.row_cost =
-      8 + args.factors.cols / 2;  // a solve is k / 3 ratings' FLOPs, and slower ones
+  // A solve costs k / 3 ratings' FLOPs, and slower ones.
+  const RowSystems work(args, 8 + args.factors.cols / 2);
   launch_row_systems(ctx, work, SolveRows{args.solutions, args.solution_biases, args.failures},
                      args.workspace_bytes);
 }

@@ -44,17 +44,8 @@ struct WriteRows {
 }  // namespace
 
 void normal_equations(const Context& ctx, const NormalEquationsArgs& args) {
-  RowSystems work;
-  work.ratings = args.ratings;
-  work.weights = args.weights;
-  work.factors = args.factors;
-  work.biases = args.biases;
-  work.base = args.base;
-  work.model = args.model;
+  RowSystems work(args, 8);
   work.add_ridge = args.add_ridge;
-  work.shape = TileShape(args.factors.cols);
-  work.biased = args.biases.size > 0;
-  work.line.row_cost = 8;
   const bool vector =
       work.size() % 4 == 0 && has_vector_rows(args.systems.data, args.systems.stride);
   launch_row_systems(ctx, work, WriteRows{args.systems, args.rhs, vector}, kPartialBytes);

@@ -32,6 +32,20 @@ struct RowSystems {
   std::int32_t* heavy_count = nullptr;
   std::int32_t* heavy_rows = nullptr;
 
+  /// From AlsSolveArgs or NormalEquationsArgs; `row_cost` as RowLine's.
+  template <class Args>
+  RowSystems(const Args& args, std::int64_t row_cost)
+      : ratings(args.ratings),
+        weights(args.weights),
+        factors(args.factors),
+        biases(args.biases),
+        base(args.base),
+        model(args.model),
+        shape(args.factors.cols),
+        biased(args.biases.size > 0) {
+    line.row_cost = row_cost;
+  }
+
   /// Whether ratings count differently in A; if not, staged rows need no weighted copy.
   __device__ bool weighted() const { return model.implicit || weights.size; }
   __host__ __device__ int size() const { return shape.k + (biased ? 1 : 0); }

@@ -9,10 +9,14 @@
 
 #include "data/dataset.h"
 #include "runtime/error.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/support/error_of.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gradmill {
 namespace {
+
+using testing::error_of;
+using testing::TemporaryFolder;
 
 namespace fs = std::filesystem;
 
@@ -129,17 +133,6 @@ ConvertReport convert_made(std::int64_t rows, Columns columns, const std::string
                          options);
 }
 
-ErrorKind kind_of(const auto& action, std::string* text = nullptr) {
-  try {
-    action();
-  } catch (const Error& error) {
-    if (text) *text = error.what();
-    return error.kind();
-  }
-  ADD_FAILURE() << "no error";
-  return ErrorKind::internal;
-}
-
 struct Case {
   std::int64_t rows;
   ConvertOptions options;
@@ -168,7 +161,7 @@ std::vector<Case> cases() {
 TEST(Convert, ReadsBackTheSameRowsWithEveryOption) {
   for (const Case& c : cases()) {
     const TemporaryFolder folder;
-    const std::string path = folder.path("data");
+    const std::string path = folder / "data";
     const ConvertReport report = convert_made(c.rows, c.columns, path, c.options);
     EXPECT_EQ(report.read.rows, c.rows);
     EXPECT_EQ(report.shards, std::min<std::int64_t>(c.options.shards, c.rows));
@@ -198,10 +191,10 @@ TEST(Convert, TheSameRowsGiveTheSameBytes) {
     options.to = format;
     options.shards = 3;
     const Columns columns{true, false, true, true, true};
-    convert_made(1000, columns, folder.path("a"), options);
-    convert_made(1000, columns, folder.path("b"), options);
-    for (const auto& entry : fs::directory_iterator(folder.path("a"))) {
-      const std::string other = folder.path("b") + "/" + entry.path().filename().string();
+    convert_made(1000, columns, folder / "a", options);
+    convert_made(1000, columns, folder / "b", options);
+    for (const auto& entry : fs::directory_iterator(folder / "a")) {
+      const std::string other = folder / "b/" + entry.path().filename().string();
       EXPECT_EQ(read_file(entry.path().string(), 1 << 30), read_file(other, 1 << 30)) << other;
     }
   }
@@ -209,24 +202,25 @@ TEST(Convert, TheSameRowsGiveTheSameBytes) {
 
 TEST(Convert, ValuesAreLeftOutIfNotWanted) {
   const TemporaryFolder folder;
-  convert_made(50, {false, false, true, true, false}, folder.path("data"), {});
+  convert_made(50, {false, false, true, true, false}, folder / "data", {});
   RatingReadOptions options;
   options.has_values = false;
   options.columns.weight = "-";
-  const auto stream = open_dataset_ratings(folder.path("data"), options);
+  const auto stream = open_dataset_ratings(folder / "data", options);
   RatingChunk chunk;
   ASSERT_TRUE(stream->next(chunk));
   EXPECT_EQ(chunk.rows(), 50);
   EXPECT_TRUE(chunk.values.empty());
   EXPECT_TRUE(chunk.weights.empty());
   options.columns.user = "nobody";
-  EXPECT_EQ(kind_of([&] { open_dataset_ratings(folder.path("data"), options); }), ErrorKind::data);
+  EXPECT_EQ(error_of([&] { open_dataset_ratings(folder / "data", options); }).kind(),
+            ErrorKind::data);
 }
 
 TEST(Convert, LeavesNothingBehindIfItFails) {
   const TemporaryFolder folder;
-  const std::string path = folder.path("data");
-  EXPECT_EQ(kind_of([&] { convert_made(0, {}, path, {}); }), ErrorKind::data);
+  const std::string path = folder / "data";
+  EXPECT_EQ(error_of([&] { convert_made(0, {}, path, {}); }).kind(), ErrorKind::data);
   int call = 0;  // the second reading has other rows
   const auto changing = [&] {
     return std::make_unique<MadeRows>(5000 + 100 * call++, Columns{}, 1000);
@@ -234,29 +228,29 @@ TEST(Convert, LeavesNothingBehindIfItFails) {
   for (const ShardFormat format : {ShardFormat::hdf5, ShardFormat::tfrecord}) {
     ConvertOptions options;
     options.to = format;
-    std::string text;
-    EXPECT_EQ(kind_of([&] { convert_ratings(changing, path, options); }, &text), ErrorKind::data);
-    EXPECT_NE(text.find("changed"), std::string::npos) << text;
+    const Error error = error_of([&] { convert_ratings(changing, path, options); });
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_NE(std::string(error.what()).find("changed"), std::string::npos) << error.what();
   }
-  EXPECT_TRUE(fs::is_empty(folder.path(".")));
+  EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
 TEST(Convert, ReplacesOnlyDataSetsAndOnlyIfTold) {
   const TemporaryFolder folder;
-  const std::string path = folder.path("data");
+  const std::string path = folder / "data";
   convert_made(10, {}, path, {});
-  EXPECT_EQ(kind_of([&] { convert_made(20, {}, path, {}); }), ErrorKind::cannot_write);
+  EXPECT_EQ(error_of([&] { convert_made(20, {}, path, {}); }).kind(), ErrorKind::cannot_write);
   EXPECT_EQ(read_dataset(path).rows, 10);
   ConvertOptions force;
   force.force = true;
   convert_made(20, {}, path + "/", force);
   EXPECT_EQ(read_dataset(path).rows, 20);
-  fs::create_directory(folder.path("other"));
+  fs::create_directory(folder / "other");
   folder.write("other/precious.txt", "x");
-  EXPECT_EQ(kind_of([&] { convert_made(20, {}, folder.path("other"), force); }),
+  EXPECT_EQ(error_of([&] { convert_made(20, {}, folder / "other", force); }).kind(),
             ErrorKind::cannot_write);
-  EXPECT_TRUE(fs::exists(folder.path("other/precious.txt")));
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path(".")), fs::directory_iterator()), 2);
+  EXPECT_TRUE(fs::exists(folder / "other/precious.txt"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 2);
 }
 
 std::string shard_of(const std::string& folder, ShardFormat format, int shard) {
@@ -270,34 +264,31 @@ TEST(Convert, NamesAShardThatIsMissingTruncatedOrDamaged) {
     ConvertOptions options;
     options.to = format;
     options.shards = 3;
-    const std::string path = folder.path("data"), shard = shard_of(path, format, 1);
+    const std::string path = folder / "data", shard = shard_of(path, format, 1);
     convert_made(3000, {}, path, options);
     const std::string sound = read_file(shard, 1 << 30);
-    const auto read = [&] { read_back(path, 1, 1 << 18); };
-    std::string text;
-    const auto names_it = [&] {
-      return text.find("shard 2 of 3") != text.npos &&
-             text.find(fs::path(shard).filename()) != text.npos;
+    const auto expect_named = [&](ErrorKind kind, const char* why) {
+      const Error error = error_of([&] { read_back(path, 1, 1 << 18); });
+      EXPECT_EQ(error.kind(), kind);
+      for (const std::string& part :
+           {std::string("shard 2 of 3"), fs::path(shard).filename().string(), std::string(why)})
+        EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
     };
 
     fs::resize_file(shard, sound.size() - 1);
-    EXPECT_EQ(kind_of(read, &text), ErrorKind::data);
-    EXPECT_TRUE(names_it() && text.find("truncated") != text.npos) << text;
+    expect_named(ErrorKind::data, "truncated");
 
     fs::remove(shard);
-    EXPECT_EQ(kind_of(read, &text), ErrorKind::input_missing);
-    EXPECT_TRUE(names_it()) << text;
+    expect_named(ErrorKind::input_missing, "");
 
     fs::create_symlink("/etc/passwd", shard);
-    EXPECT_EQ(kind_of(read, &text), ErrorKind::data);
-    EXPECT_TRUE(names_it()) << text;
+    expect_named(ErrorKind::data, "");
     fs::remove(shard);
 
     std::string flipped = sound;
     flipped[flipped.size() / 2] ^= 16;
-    folder.write(fs::relative(shard, folder.path(".")).string(), flipped);
-    EXPECT_EQ(kind_of(read, &text), ErrorKind::data);
-    EXPECT_TRUE(names_it() && text.find("damaged") != text.npos) << text;
+    folder.write(fs::relative(shard, folder.path()).string(), flipped);
+    expect_named(ErrorKind::data, "damaged");
 
     // A part that does not touch the shard is read.
     RatingReadOptions first;
@@ -316,10 +307,10 @@ TEST(Convert, EveryChangedByteIsFound) {
     options.to = format;
     options.chunk_rows = 16;
     const Columns columns{false, false, true, false, false};
-    convert_made(20, columns, folder.path("data"), options);
-    const std::string shard = fs::directory_iterator(folder.path("data"))->path().string();
-    const Dataset dataset = read_dataset(folder.path("data"));
-    const std::string path = folder.path("data") + "/" + dataset.shards[0].file.name;
+    convert_made(20, columns, folder / "data", options);
+    const std::string shard = fs::directory_iterator(folder / "data")->path().string();
+    const Dataset dataset = read_dataset(folder / "data");
+    const std::string path = folder / "data/" + dataset.shards[0].file.name;
     std::string bytes = read_file(path, 1 << 30);
     const Rows sound = made(20, columns);
     int refused = 0, harmless = 0;
@@ -328,13 +319,14 @@ TEST(Convert, EveryChangedByteIsFound) {
       bytes[at] = static_cast<char>(before ^ (1 << (at % 8)));
       std::ofstream(path, std::ios::binary) << bytes;
       bytes[at] = before;
-      ASSERT_EQ(kind_of([&] { read_back(folder.path("data"), 1, 1000); }), ErrorKind::data) << at;
+      ASSERT_EQ(error_of([&] { read_back(folder / "data", 1, 1000); }).kind(), ErrorKind::data)
+          << at;
       if (at % 64 != 0) continue;  // a child process each
       RatingReadOptions unverified;
       unverified.verify = false;
       try {
         Rows rows;
-        append(*open_dataset_ratings(folder.path("data"), unverified), rows);
+        append(*open_dataset_ratings(folder / "data", unverified), rows);
         ASSERT_EQ(rows, sound) << "wrong data without an error: byte " << at;
         ++harmless;
       } catch (const Error& error) {
@@ -350,8 +342,8 @@ TEST(DatasetJson, EveryChangedByteIsFoundOrMeansTheSame) {
   const TemporaryFolder folder;
   ConvertOptions options;
   options.shards = 2;
-  convert_made(100, {true, false, true, false, true}, folder.path("data"), options);
-  const std::string text = read_file(folder.path("data/dataset.json"), 1 << 20);
+  convert_made(100, {true, false, true, false, true}, folder / "data", options);
+  const std::string text = read_file(folder / "data/dataset.json", 1 << 20);
   const Dataset sound = dataset_from_json(text, "j");
   EXPECT_EQ(dataset_to_json(sound), text);
   int refused = 0;
@@ -370,7 +362,8 @@ TEST(DatasetJson, EveryChangedByteIsFoundOrMeansTheSame) {
     }
   EXPECT_GT(refused, 1000);
   for (const std::size_t cut : {std::size_t{0}, text.size() / 2, text.size() - 3})
-    EXPECT_EQ(kind_of([&] { dataset_from_json(text.substr(0, cut), "j"); }), ErrorKind::data);
+    EXPECT_EQ(error_of([&] { dataset_from_json(text.substr(0, cut), "j"); }).kind(),
+              ErrorKind::data);
 }
 
 TEST(DatasetJson, RefusesNamesThatLeaveTheFolderAndCountsThatDisagree) {
@@ -383,19 +376,23 @@ TEST(DatasetJson, RefusesNamesThatLeaveTheFolderAndCountsThatDisagree) {
   for (const char* name : {"../part.h5", "/etc/passwd", "a/b", "", ".", "..", "a\\b", ".hidden"}) {
     Dataset changed = dataset;
     changed.shards[0].file.name = name;
-    EXPECT_EQ(kind_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }), ErrorKind::data)
+    EXPECT_EQ(error_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }).kind(),
+              ErrorKind::data)
         << name;
     changed = dataset;
     changed.user_vocabulary.name = name;
-    EXPECT_EQ(kind_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }), ErrorKind::data)
+    EXPECT_EQ(error_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }).kind(),
+              ErrorKind::data)
         << name;
   }
   Dataset changed = dataset;
   changed.rows = 4;
-  EXPECT_EQ(kind_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }), ErrorKind::data);
+  EXPECT_EQ(error_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }).kind(),
+            ErrorKind::data);
   changed = dataset;
   changed.shards[0].rows = -1;
-  EXPECT_EQ(kind_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }), ErrorKind::data);
+  EXPECT_EQ(error_of([&] { dataset_from_json(dataset_to_json(changed), "j"); }).kind(),
+            ErrorKind::data);
 }
 
 }  // namespace

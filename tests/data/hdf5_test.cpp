@@ -19,11 +19,13 @@
 #include "data/hdf5_writer.h"
 #include "data/rating_stream.h"
 #include "runtime/error.h"
-#include "tests/data/temporary_folder.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gradmill {
 namespace {
+
+using testing::TemporaryFolder;
 
 namespace fs = std::filesystem;
 
@@ -167,7 +169,7 @@ TEST(Hdf5, MalformedFilesAreContained) {
 
 struct MadeFile {
   TemporaryFolder folder;
-  std::string path = folder.path("made.h5");
+  std::string path = folder / "made.h5";
   std::vector<std::int64_t> ids;
   std::vector<float> values;
 };
@@ -269,7 +271,7 @@ void add_doubles(hid_t file, const char* name, const std::vector<double>& values
 
 TEST(Hdf5Ratings, RefusesRowsThatAreNoRatingsOrCountsThem) {
   const TemporaryFolder folder;
-  const std::string path = folder.path("reals.h5");
+  const std::string path = folder / "reals.h5";
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
   add_doubles(file, "users", {1, 2, 3.5, NAN, 5, 6, 7});
   add_doubles(file, "items", {1, 2, 3, 4, 1e30, 6, 7});

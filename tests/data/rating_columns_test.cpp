@@ -50,14 +50,5 @@ TEST(RatingColumns, NamesWhatThereIsIfSomethingIsNot) {
     }
 }
 
-TEST(RatingColumns, CountsRefusedRecordsOrThrows) {
-  ReadReport report;
-  EXPECT_THROW(reject_record(report, BadRecords::fail, BadRecord::missing, "f: no"), Error);
-  for (int r = 0; r < 20; ++r) reject_record(report, BadRecords::skip, BadRecord::missing, "f: no");
-  EXPECT_EQ(report.skipped, 20);
-  EXPECT_EQ(report.skipped_by[static_cast<std::size_t>(BadRecord::missing)], 20);
-  EXPECT_EQ(report.examples.size(), 10u);
-}
-
 }  // namespace
 }  // namespace gradmill

@@ -10,10 +10,12 @@
 #include "data/duplicate_counter.h"
 #include "data/inspect.h"
 #include "runtime/error.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gradmill {
 namespace {
+
+using testing::TemporaryFolder;
 
 TEST(DuplicateCounter, CountsTheSameWithAnyMemory) {
   std::mt19937_64 random(3);
@@ -66,7 +68,7 @@ TEST(Validate, CountsWhatIsThere) {
 
 TEST(Validate, AMissingFileIsAnErrorAndAnEmptyOneAProblem) {
   const TemporaryFolder folder;
-  EXPECT_THROW(validate_ratings(folder.path("none.csv"), {}), Error);
+  EXPECT_THROW(validate_ratings(folder / "none.csv", {}), Error);
   EXPECT_FALSE(validate_ratings(folder.write("empty.csv", ""), {}).ok());
   EXPECT_FALSE(validate_ratings(folder.write("header.csv", "user,item,rating\n"), {}).ok());
 }
@@ -75,7 +77,7 @@ TEST(Validate, ChecksDigestsOfAllShards) {
   const TemporaryFolder folder;
   std::string text = "user,item,rating\n";
   for (int r = 0; r < 100; ++r) text += std::to_string(r % 13) + "," + std::to_string(r) + ",4\n";
-  const std::string source = folder.write("r.csv", text), data = folder.path("data");
+  const std::string source = folder.write("r.csv", text), data = folder / "data";
   ConvertOptions options;
   options.shards = 3;
   options.to = ShardFormat::tfrecord;
@@ -99,7 +101,7 @@ TEST(Inspect, DescribesEveryFormat) {
     text += "u" + std::to_string(r % 13) + "," + std::to_string(r) + ",4.5\n";
   const std::string source = folder.write("r.csv", text);
   for (const ShardFormat format : {ShardFormat::hdf5, ShardFormat::tfrecord}) {
-    const std::string data = folder.path(format == ShardFormat::hdf5 ? "h" : "t");
+    const std::string data = folder / (format == ShardFormat::hdf5 ? "h" : "t");
     ConvertOptions options;
     options.to = format;
     convert_ratings(source, data, options);

@@ -12,10 +12,12 @@
 #include "launch/options.h"
 #include "launch/recommend.h"
 #include "runtime/error.h"
-#include "tests/data/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace gradmill {
 namespace {
+
+using testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
 const std::string kExample =
@@ -31,21 +33,13 @@ void train(std::vector<std::string> arguments) {
   EXPECT_EQ(train_mf(parsed.options, *world, log), 0);
 }
 
-std::string bytes_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  EXPECT_TRUE(in.good()) << file;
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 std::string tensors_of(const fs::path& folder) {
-  return bytes_of(folder / "rank-00000.safetensors");
+  return testing::read_bytes(folder / "rank-00000.safetensors");
 }
 
 TEST(Train, LeavesARunWithModelMetricsAndReport) {
   const TemporaryFolder folder;
-  const std::string dir = folder.path("r");
+  const std::string dir = folder / "r";
   train({"--data", kExample, "--dir", dir, "--name", "a", "--epochs", "4", "--patience", "0",
          "--threads", "2"});
   const fs::path run = fs::path(dir) / "a";
@@ -65,21 +59,21 @@ TEST(Train, TheSameSeedGivesTheSameBytes) {
   for (const char* algorithm : {"als", "sgd", "ials"}) {
     const std::string a = std::string(algorithm) + "-a", b = std::string(algorithm) + "-b";
     for (const std::string& name : {a, b})
-      train({"--data", kExample, "--dir", folder.path("r"), "--name", name, "--algorithm",
-             algorithm, "--epochs", "3", "--threads", name == a ? "1" : "3"});
-    EXPECT_EQ(tensors_of(fs::path(folder.path("r")) / a / "model"),
-              tensors_of(fs::path(folder.path("r")) / b / "model"))
+      train({"--data", kExample, "--dir", folder / "r", "--name", name, "--algorithm", algorithm,
+             "--epochs", "3", "--threads", name == a ? "1" : "3"});
+    EXPECT_EQ(tensors_of(fs::path(folder / "r") / a / "model"),
+              tensors_of(fs::path(folder / "r") / b / "model"))
         << algorithm;
   }
 }
 
 TEST(Train, AResumedRunHasTheBytesOfAnUninterruptedOne) {
   const TemporaryFolder folder;
-  const fs::path dir(folder.path("r"));
+  const fs::path dir(folder / "r");
   for (const char* algorithm : {"als", "sgd", "ials"}) {
     const std::string whole = std::string(algorithm) + "-whole",
                       parts = std::string(algorithm) + "-parts";
-    const std::vector<std::string> common{"--data",      kExample,  "--dir",      folder.path("r"),
+    const std::vector<std::string> common{"--data",      kExample,  "--dir",      folder / "r",
                                           "--algorithm", algorithm, "--patience", "0"};
     auto run = [&](const std::string& name, const char* epochs, const char* resume) {
       auto arguments = common;
@@ -103,8 +97,8 @@ TEST(Train, AResumedRunHasTheBytesOfAnUninterruptedOne) {
 
 TEST(Train, ADamagedCheckpointIsPassedOverAndTheBitsStayRight) {
   const TemporaryFolder folder;
-  const fs::path dir(folder.path("r"));
-  const std::vector<std::string> common{"--data",     kExample, "--dir",    folder.path("r"),
+  const fs::path dir(folder / "r");
+  const std::vector<std::string> common{"--data",     kExample, "--dir",    folder / "r",
                                         "--patience", "0",      "--resume", "auto"};
   auto run = [&](const std::string& name, const std::string& epochs) {
     auto arguments = common;
@@ -122,8 +116,8 @@ TEST(Train, ADamagedCheckpointIsPassedOverAndTheBitsStayRight) {
 TEST(Train, AnotherModelOrOtherDataIsNotResumed) {
   const TemporaryFolder folder;
   auto kind_of = [&](std::vector<std::string> more) {
-    std::vector<std::string> arguments{"--data", kExample,   "--dir", folder.path("r"), "--name",
-                                       "a",      "--resume", "auto",  "--epochs",       "2"};
+    std::vector<std::string> arguments{"--data", kExample,   "--dir", folder / "r", "--name",
+                                       "a",      "--resume", "auto",  "--epochs",   "2"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     try {
       train(arguments);
@@ -140,7 +134,7 @@ TEST(Train, AnotherModelOrOtherDataIsNotResumed) {
 
 TEST(Train, AWarmStartBeginsWhereTheOldModelEnded) {
   const TemporaryFolder folder;
-  const std::string dir = folder.path("r");
+  const std::string dir = folder / "r";
   train({"--data", kExample, "--dir", dir, "--name", "old", "--epochs", "5", "--holdout", "0"});
   train({"--data", kExample, "--dir", dir, "--name", "new", "--epochs", "1", "--holdout", "0",
          "--init", dir + "/old"});
@@ -154,10 +148,10 @@ TEST(Train, AWarmStartBeginsWhereTheOldModelEnded) {
 
 TEST(Train, RecommendationsLeaveOutWhatWasSeen) {
   const TemporaryFolder folder;
-  train({"--data", kExample, "--dir", folder.path("r"), "--name", "a", "--epochs", "3", "--holdout",
+  train({"--data", kExample, "--dir", folder / "r", "--name", "a", "--epochs", "3", "--holdout",
          "0"});
   const Context ctx = Context::cpu(1);
-  const MfModel model = MfModel::load(ctx, ctx, folder.path("r") + "/a");
+  const MfModel model = MfModel::load(ctx, ctx, folder / "r/a");
   const FactorsView view = model.view();
   const auto seen = model.seen().view();
   ASSERT_EQ(seen.rows, model.users().size());
@@ -188,8 +182,7 @@ TEST(Train, UnusualDataAreDefined) {
   const TemporaryFolder folder;
   auto kind_of = [&](const std::string& data) {
     try {
-      train(
-          {"--data", data, "--dir", folder.path("r") + "/runs", "--epochs", "2", "--holdout", "0"});
+      train({"--data", data, "--dir", folder / "r/runs", "--epochs", "2", "--holdout", "0"});
     } catch (const Error& error) {
       return error.kind();
     }
@@ -203,7 +196,7 @@ TEST(Train, UnusualDataAreDefined) {
   EXPECT_EQ(kind_of(folder.write("header.csv", "user,item,rating\n")), ErrorKind::data);
   EXPECT_EQ(kind_of(folder.write("nan.csv", "user,item,rating\n1,2,nan\n")), ErrorKind::data);
   EXPECT_EQ(kind_of(folder.write("inf.csv", "user,item,rating\n1,2,1e99\n")), ErrorKind::data);
-  EXPECT_EQ(kind_of(folder.path("none.csv")), ErrorKind::input_missing);
+  EXPECT_EQ(kind_of(folder / "none.csv"), ErrorKind::input_missing);
 }
 
 }  // namespace
