@@ -326,14 +326,15 @@ FactorsView AlsSolver::factors() {
           users_.my_biases(), items_.biases.view(), mean_};
 }
 
-std::vector<MfTensor> AlsSolver::state() {
-  std::vector<MfTensor> tensors;
+std::vector<StateTensor> AlsSolver::state() {
+  std::vector<StateTensor> tensors;
   auto add = [&](const std::string& name, Side& side) {
-    tensors.push_back({name + "_factors", side.rows, side.first, side.mine()});
+    tensors.push_back(StateTensor::share(name + "_factors", side.rows, side.first, side.mine()));
     if (side.biases.empty()) return;
     const auto biases = side.my_biases();
     tensors.push_back(
-        {name + "_biases", side.rows, side.first, {biases.data, biases.size, 1, 1, biases.device}});
+        StateTensor::share(name + "_biases", side.rows, side.first,
+                           MatrixView<float>{biases.data, biases.size, 1, 1, biases.device}));
   };
   add("user", users_);
   add("item", items_);

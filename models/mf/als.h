@@ -27,7 +27,7 @@ class AlsSolver final : public MfSolver {
   std::span<const std::int32_t> user_order() const override { return {}; }
   std::span<const std::int32_t> item_order() const override { return {}; }
   CsrView<const float> seen() override { return by_user_.view(); }
-  std::vector<MfTensor> state() override;
+  std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;
 

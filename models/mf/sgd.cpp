@@ -193,17 +193,19 @@ FactorsView SgdSolver::factors() {
           mean_};
 }
 
-std::vector<MfTensor> SgdSolver::state() {
+std::vector<StateTensor> SgdSolver::state() {
   const auto rank = static_cast<std::size_t>(comm_.rank());
   const std::int64_t first_item = item_boundaries_[rank],
                      my_items = item_boundaries_[rank + 1] - first_item;
   const std::int64_t first_user = user_boundaries_[rank];
-  return {
-      {"user_factors", size_.users, first_user, users_.view()},
-      {"item_factors", size_.items, first_item, items_.rows_view(first_item, my_items)},
-      {"user_state", size_.users, first_user, user_state_.matrix(users_.rows(), kState, kState)},
-      {"item_state", size_.items, first_item,
-       item_state_.matrix(size_.items, kState, kState).rows_slice(first_item, my_items)}};
+  return {StateTensor::share("user_factors", size_.users, first_user, users_.view()),
+          StateTensor::share("item_factors", size_.items, first_item,
+                             items_.rows_view(first_item, my_items)),
+          StateTensor::share("user_state", size_.users, first_user,
+                             user_state_.matrix(users_.rows(), kState, kState)),
+          StateTensor::share(
+              "item_state", size_.items, first_item,
+              item_state_.matrix(size_.items, kState, kState).rows_slice(first_item, my_items))};
 }
 
 void SgdSolver::restored() { gather_items(); }

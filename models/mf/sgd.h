@@ -27,7 +27,7 @@ class SgdSolver final : public MfSolver {
   std::span<const std::int32_t> user_order() const override { return user_order_; }
   std::span<const std::int32_t> item_order() const override { return item_order_; }
   CsrView<const float> seen() override { return seen_.view(); }
-  std::vector<MfTensor> state() override;
+  std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;
 

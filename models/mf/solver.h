@@ -10,18 +10,12 @@
 #include "models/mf/config.h"
 #include "models/mf/factors.h"
 #include "models/mf/ratings.h"
+#include "models/state_tensor.h"
 
 namespace gradmill {
 
 struct MfSize {
   std::int64_t users = 0, items = 0;  // rows of the whole tables
-};
-
-/// A tensor that a checkpoint must hold: rows [first_row, first_row + rows) of a global one.
-struct MfTensor {
-  std::string name;
-  std::int64_t global_rows = 0, first_row = 0;
-  MatrixView<float> values;  // on the solver's device
 };
 
 class MfSolver {
@@ -48,7 +42,7 @@ class MfSolver {
 
   /// Everything that decides the next epoch. Every row is on exactly one rank. After the caller has
   /// overwritten the values (resume, warm start), it calls restored().
-  virtual std::vector<MfTensor> state() = 0;
+  virtual std::vector<StateTensor> state() = 0;
   virtual void restored() = 0;
 
   virtual std::string describe() const = 0;
