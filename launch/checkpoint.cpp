@@ -55,6 +55,14 @@ void CheckpointWriter::add(TensorSource source, std::int64_t global_rows, std::i
   shares_.push_back({std::move(source), global_rows, first_row});
 }
 
+CheckpointWriter& CheckpointWriter::add(const StateTensor& t) {
+  if (t.replicated && comm_.rank() != 0) return *this;
+  const std::int64_t size = element_size(t.type);
+  add({t.name, t.type, {t.rows, t.cols}, t.data, t.rows, t.cols * size, t.stride * size},
+      t.global_rows, t.first_row, t.device);
+  return *this;
+}
+
 CheckpointWriter& CheckpointWriter::add_file(std::string name, std::string bytes) {
   require(is_plain_name(name) && !is_tensor_file(name) && name != kManifest,
           "checkpoint: file name {:?}", name);
@@ -242,6 +250,14 @@ void Checkpoint::read_rows(std::string_view name, std::int64_t first, std::int64
                        static_cast<char*>(to.data) + (begin - first) * stride_bytes, stride_bytes);
     });
   }
+}
+
+void Checkpoint::read(const StateTensor& to) const {
+  const std::int64_t rows = tensor(to.name).shape[0];
+  expect(rows == to.global_rows, ErrorKind::checkpoint, "{}: {} has {} rows, this run {}", path(),
+         to.name, rows, to.global_rows);
+  read_rows(to.name, to.first_row, to.rows,
+            {to.type, to.rows, to.cols, to.data, to.stride, to.device});
 }
 
 std::string Checkpoint::read_file(std::string_view name) const {

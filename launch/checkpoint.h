@@ -17,6 +17,7 @@
 #include "dist/communicator.h"
 #include "launch/manifest.h"
 #include "launch/safetensors.h"
+#include "models/state_tensor.h"
 #include "runtime/log.h"
 
 namespace gradmill {
@@ -44,6 +45,8 @@ class CheckpointWriter {
     add(tensor_source(std::move(name), rows), global_rows, first_row, rows.device);
     return *this;
   }
+  /// This rank's rows of a model's state, in host memory; what is replicated is taken from rank 0.
+  CheckpointWriter& add(const StateTensor& tensor);
   /// A file of any bytes (a vocabulary), by one rank only.
   CheckpointWriter& add_file(std::string name, std::string bytes);
 
@@ -101,6 +104,8 @@ class Checkpoint {
                  VectorView<T> to) const {
     read_rows(name, first, count, {element_type<T>(), to.size, 1, to.data, 1, to.device});
   }
+  /// This rank's rows of a model's state, all of what is replicated; in host memory.
+  void read(const StateTensor& to) const;
   /// The bytes of a file that add_file() put there.
   std::string read_file(std::string_view name) const;
 

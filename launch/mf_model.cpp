@@ -1,34 +1,12 @@
 #include "launch/mf_model.h"
 
-#include <filesystem>
-#include <list>
 #include <numeric>
 
+#include "launch/model_state.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
-using std::filesystem::exists;
-using std::filesystem::path;
-
-/// Host copies of device tensors, alive until the checkpoint is written.
-class Staging {
- public:
-  explicit Staging(const Context& ctx) : ctx_(ctx) {}
-  MatrixView<const float> host(MatrixView<float> values) {
-    if (values.device.kind == DeviceKind::cpu) return values;
-    auto& copy = copies_.emplace_back(static_cast<std::size_t>(values.rows * values.stride));
-    copy_bytes(ctx_, copy.data(), Device{}, values.data, values.device,
-               copy.size() * sizeof(float));
-    ctx_.synchronize();
-    return {copy.data(), values.rows, values.cols, values.stride, Device{}};
-  }
-
- private:
-  const Context& ctx_;
-  std::list<std::vector<float>> copies_;
-};
-
 template <class T>
 VectorView<const T> view_of(const std::vector<T>& values) {
   return {values.data(), static_cast<std::int64_t>(values.size()), Device{}};
@@ -157,10 +135,9 @@ CsrRatings read_seen(const Context& host, const Checkpoint& checkpoint, std::int
 void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
                     const std::string& parent, const std::string& name, const CheckpointInfo& info,
                     MfSolver& solver, const MfModelParts& parts) {
-  Staging staging(ctx);
   CheckpointWriter writer(host, comm, parent, name);
-  for (const MfTensor& tensor : solver.state())
-    writer.add(tensor.name, tensor.global_rows, tensor.first_row, staging.host(tensor.values));
+  const HostState state(ctx, solver.state());
+  state.add_to(writer);
   SeenTensors seen;
   if (parts.with_seen) {
     seen = seen_of(ctx, host, comm, solver);
@@ -182,29 +159,6 @@ void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
     writer.add_file("items.vocab", parts.items.serialize());
   }
   writer.commit(info);
-}
-
-void restore_solver(const Context& ctx, MfSolver& solver, const Checkpoint& checkpoint) {
-  for (const MfTensor& tensor : solver.state()) {
-    const auto& shape = checkpoint.tensor(tensor.name).shape;
-    expect(shape[0] == tensor.global_rows, ErrorKind::checkpoint, "{}: {} has {} rows, this run {}",
-           checkpoint.path(), tensor.name, shape[0], tensor.global_rows);
-    const MatrixView<float>& to = tensor.values;
-    std::vector<float> host(static_cast<std::size_t>(to.rows * to.stride));
-    checkpoint.read_rows(tensor.name, tensor.first_row, to.rows,
-                         MatrixView<float>{host.data(), to.rows, to.cols, to.stride, Device{}});
-    copy_bytes(ctx, to.data, to.device, host.data(), Device{}, host.size() * sizeof(float));
-    ctx.synchronize();
-  }
-  solver.restored();
-}
-
-std::string model_folder(const std::string& given) {
-  for (const path& candidate : {path(given), path(given) / "model"})
-    if (exists(candidate / "manifest.json")) return candidate.string();
-  fail(ErrorKind::input_missing,
-       "{}: no model there (a run's folder, its model/, or a checkpoint with manifest.json)",
-       given);
 }
 
 MfModel MfModel::load(const Context& ctx, const Context& host, const std::string& given) {

@@ -24,10 +24,6 @@ void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
                     const std::string& parent, const std::string& name, const CheckpointInfo& info,
                     MfSolver& solver, const MfModelParts& parts);
 
-/// Collective. Overwrites the solver's state with that of a checkpoint of the same data and model.
-/// Errors: ErrorKind::checkpoint if shapes differ.
-void restore_solver(const Context& ctx, MfSolver& solver, const Checkpoint& checkpoint);
-
 class MfModel {
  public:
   /// host: a CPU context (ctx itself, if it is one). path: a run's folder, its model/, or a checkpoint. Errors: ErrorKind::input_missing, checkpoint.
@@ -61,8 +57,5 @@ class MfModel {
   CsrRatings seen_;
   float mean_ = 0, low_ = 0, high_ = 0;
 };
-
-/// The folder with the manifest that `path` stands for (a run: its model/).
-std::string model_folder(const std::string& path);
 
 }  // namespace gradmill

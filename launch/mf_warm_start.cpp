@@ -26,16 +26,16 @@ struct Source {
 };
 
 /// Overwrites the first columns of a tensor's rows: factors, or the bias at the front of its row.
-std::int64_t take_over(const Context& ctx, const MfTensor& tensor, const Source& source) {
+std::int64_t take_over(const Context& ctx, const StateTensor& tensor, const Source& source) {
   const bool factors = tensor.name.ends_with("_factors");
   if (!factors && source.biases.size == 0) return 0;
   std::int64_t taken = 0;
-  for (std::int64_t r = 0; r < tensor.values.rows; ++r) {
+  for (std::int64_t r = 0; r < tensor.rows; ++r) {
     const std::int32_t old = source.find(tensor.first_row + r);
     if (old < 0) continue;
     const float* from = factors ? source.factors.row(old) : source.biases.data + old;
     const std::int64_t count = factors ? source.factors.cols : 1;
-    copy_bytes(ctx, tensor.values.row(r), tensor.values.device, from, Device{},
+    copy_bytes(ctx, tensor.values<float>().row(r), tensor.device, from, Device{},
                static_cast<std::size_t>(count) * sizeof(float));
     taken += factors;
   }
@@ -55,11 +55,11 @@ WarmStart warm_start(const Context& ctx, const Context& host, Communicator& comm
                           old.items(), [&](std::int32_t id) { return old.item_row(id); },
                           view.items,  view.item_biases};
   std::array<std::int64_t, 2> taken{};
-  for (const MfTensor& tensor : solver.state()) {
+  for (const StateTensor& tensor : solver.state()) {
     const bool of_users = tensor.name.starts_with("user");
     if (tensor.name.ends_with("_factors"))
-      expect(tensor.values.cols == view.items.cols, ErrorKind::checkpoint,
-             "{}: has {} factors, this run {}", path, view.items.cols, tensor.values.cols);
+      expect(tensor.cols == view.items.cols, ErrorKind::checkpoint,
+             "{}: has {} factors, this run {}", path, view.items.cols, tensor.cols);
     taken[of_users ? 0 : 1] += take_over(ctx, tensor, of_users ? from_users : from_items);
   }
   solver.restored();

@@ -20,6 +20,11 @@ struct StateTensor {
   Device device{};
   bool replicated = false;
 
+  /// The values as what they are; T must agree with type.
+  template <class T>
+  MatrixView<T> values() const {
+    return {static_cast<T*>(data), rows, cols, stride, device};
+  }
   template <class T>
   static StateTensor share(std::string name, std::int64_t global_rows, std::int64_t first_row,
                            MatrixView<T> values) {

@@ -8,9 +8,9 @@
 #include "dist/world.h"
 #include "launch/metrics_log.h"
 #include "launch/mf_model.h"
-#include "launch/mf_training.h"
 #include "launch/options.h"
 #include "launch/recommend.h"
+#include "launch/verbs.h"
 #include "runtime/error.h"
 #include "tests/support/temporary_folder.h"
 
@@ -30,7 +30,7 @@ void train(std::vector<std::string> arguments) {
   ASSERT_FALSE(parsed.exit.has_value());
   Log log(0, LogLevel::error);
   const auto world = World::start();
-  EXPECT_EQ(train_mf(parsed.options, *world, log), 0);
+  EXPECT_EQ(train_verb(parsed.options, *world, log), 0);
 }
 
 std::string tensors_of(const fs::path& folder) {

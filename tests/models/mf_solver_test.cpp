@@ -31,9 +31,11 @@ class MfSolverTest : public ::testing::TestWithParam<std::string> {
   }
   static std::vector<float> bits(MfSolver& solver) {
     std::vector<float> all;
-    for (const MfTensor& t : solver.state())
-      for (std::int64_t r = 0; r < t.values.rows; ++r)
-        all.insert(all.end(), t.values.row(r), t.values.row(r) + t.values.cols);
+    for (const StateTensor& t : solver.state()) {
+      const auto values = t.values<float>();
+      for (std::int64_t r = 0; r < values.rows; ++r)
+        all.insert(all.end(), values.row(r), values.row(r) + values.cols);
+    }
     return all;
   }
 };
@@ -62,8 +64,8 @@ TEST_P(MfSolverTest, ARestoredStateGoesOnWithTheSameBits) {
   const auto from = a->state(), to = b->state();
   ASSERT_EQ(from.size(), to.size());
   for (std::size_t t = 0; t < from.size(); ++t)
-    for (std::int64_t r = 0; r < from[t].values.rows; ++r)
-      std::copy_n(from[t].values.row(r), from[t].values.cols, to[t].values.row(r));
+    for (std::int64_t r = 0; r < from[t].rows; ++r)
+      std::copy_n(from[t].values<float>().row(r), from[t].cols, to[t].values<float>().row(r));
   b->restored();
   a->run_epoch(2);
   b->run_epoch(2);
