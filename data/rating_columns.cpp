@@ -106,8 +106,10 @@ std::array<int, kRatingRoles> find_rating_columns(const std::string& where,
     }
     if (!asked.empty()) {
       const auto at = std::find(names.begin(), names.end(), asked);
-      expect(at != names.end(), ErrorKind::data, "{}: there is no \"{}\" for the {}; there are: {}",
-             where, asked, role_name(role), joined(names));
+      expect(at != names.end(), ErrorKind::data, [&] {
+        return fmt::format("{}: there is no \"{}\" for the {}; there are: {}", where, asked,
+                           role_name(role), joined(names));
+      });
       found[static_cast<std::size_t>(r)] = static_cast<int>(at - names.begin());
       used[static_cast<std::size_t>(at - names.begin())] = true;
     }
@@ -118,14 +120,18 @@ std::array<int, kRatingRoles> find_rating_columns(const std::string& where,
     if (column >= 0 || !column_of(options.columns, role).empty()) continue;
     if (role == RatingRole::value && no_value) continue;
     column = find_usual(names, role, used);
-    expect(column >= 0 || r > 1, ErrorKind::data, "{}: no {} was found; name it; there are: {}",
-           where, role_name(role), joined(names));
+    expect(column >= 0 || r > 1, ErrorKind::data, [&] {
+      return fmt::format("{}: no {} was found; name it; there are: {}", where, role_name(role),
+                         joined(names));
+    });
     if (column >= 0) used[static_cast<std::size_t>(column)] = true;
   }
   const bool all_used = std::all_of(used.begin(), used.end(), [](bool b) { return b; });
-  expect(found[2] >= 0 || no_value || all_used, ErrorKind::data,
-         "{}: no rating was found; name it, or '-' if every row is an interaction; there are: {}",
-         where, joined(names));
+  expect(found[2] >= 0 || no_value || all_used, ErrorKind::data, [&] {
+    return fmt::format(
+        "{}: no rating was found; name it, or '-' if every row is an interaction; there are: {}",
+        where, joined(names));
+  });
   return found;
 }
 

@@ -144,8 +144,10 @@ struct MpiCommunicator::Impl {
     for (std::size_t i = 0; i < received; ++i) {
       int bytes = 0;
       mpi_check(MPI_Get_count(&statuses[i], MPI_BYTE, &bytes), "read a message's size");
-      require(bytes == pieces[i].bytes, "{}: rank {} sent {} bytes where {} were expected",
-              describe(call), pieces[i].peer, bytes, pieces[i].bytes);
+      require(bytes == pieces[i].bytes, [&] {
+        return fmt::format("{}: rank {} sent {} bytes where {} were expected", describe(call),
+                           pieces[i].peer, bytes, pieces[i].bytes);
+      });
     }
   }
 

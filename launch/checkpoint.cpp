@@ -204,10 +204,11 @@ void Checkpoint::check_file(const FileRecord& record, bool digest) {
              tensor.name);
       std::vector<std::int64_t> shape = tensor.shape;
       shape[0] = piece.rows;
-      expect(stored->type == tensor.type && stored->shape == shape, ErrorKind::data,
-             "{}: tensor {:?} is {} [{}], {} [{}] expected", file.path(), tensor.name,
-             dtype_name(stored->type), fmt::join(stored->shape, ", "), dtype_name(tensor.type),
-             fmt::join(shape, ", "));
+      expect(stored->type == tensor.type && stored->shape == shape, ErrorKind::data, [&] {
+        return fmt::format("{}: tensor {:?} is {} [{}], {} [{}] expected", file.path(), tensor.name,
+                           dtype_name(stored->type), fmt::join(stored->shape, ", "),
+                           dtype_name(tensor.type), fmt::join(shape, ", "));
+      });
     }
   }
   headers_.emplace_back(record.name, std::move(header));

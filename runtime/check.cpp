@@ -38,9 +38,10 @@ void ArgumentTwin::compare_one(std::string_view kernel, const Output& output,
               ? 0.0
               : tolerance.absolute + tolerance.relative * std::max(std::abs(x), std::abs(y));
       const bool same = std::abs(x - y) <= limit || (std::isnan(x) && std::isnan(y)) || x == y;
-      expect(same, ErrorKind::device,
-             "{}: {}[{}, {}] is {} on {} but {} on {} (allowed difference {:.3g})", kernel,
-             output.name, r, c, a, "cpu", b, cuda_.describe(), limit);
+      expect(same, ErrorKind::device, [&] {
+        return fmt::format("{}: {}[{}, {}] is {} on cpu but {} on {} (allowed difference {:.3g})",
+                           kernel, output.name, r, c, a, b, cuda_.describe(), limit);
+      });
     }
   }
 }

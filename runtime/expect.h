@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <concepts>
 #include <source_location>
 #include <utility>
 
@@ -11,10 +12,20 @@
 namespace gradmill {
 
 /// Throws an Error of this kind with a formatted message: `expect(ok, ErrorKind::data, "{}:{}: …", file, line)`.
+/// The arguments are evaluated even if ok (C++ has no other way without a macro), so they must be cheap
+/// and valid then, too: names, numbers, views. Otherwise give a function that makes the message:
+/// `expect(ok, ErrorKind::data, [&] { return fmt::format("{}: there are {}", file, joined(names)); })`.
 template <class... Args>
 void expect(bool ok, ErrorKind kind, fmt::format_string<Args...> text, Args&&... args) {
   if (!ok) [[unlikely]]
     fail(kind, fmt::format(text, std::forward<Args>(args)...));
+}
+
+/// The same; `message` is called only on failure.
+template <std::invocable Message>
+void expect(bool ok, ErrorKind kind, Message&& message) {
+  if (!ok) [[unlikely]]
+    fail(kind, message());
 }
 
 template <class... Args>
@@ -39,6 +50,14 @@ template <class... Args>
 void require(bool ok, LocatedFormat<std::type_identity_t<Args>...> text, Args&&... args) {
   if (!ok) [[unlikely]]
     fail_contract(fmt::format(text.text, std::forward<Args>(args)...), text.at);
+}
+
+/// The same; `message` is called only on failure.
+template <std::invocable Message>
+void require(bool ok, Message&& message,
+             const std::source_location& at = std::source_location::current()) {
+  if (!ok) [[unlikely]]
+    fail_contract(message(), at);
 }
 
 }  // namespace gradmill
