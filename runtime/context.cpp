@@ -192,6 +192,38 @@ void Context::copy_device([[maybe_unused]] void* to, [[maybe_unused]] const void
   }
 }
 
+void* Context::allocate_pinned(std::size_t bytes) const {
+  if constexpr (kHasCuda) {
+    if (is_cuda()) return CudaDevice::allocate_pinned(bytes);
+  }
+  return allocate_host(bytes);
+}
+
+void Context::deallocate_pinned(void* pointer) const noexcept {
+  if constexpr (kHasCuda) {
+    if (is_cuda()) return CudaDevice::deallocate_pinned(pointer);
+  }
+  std::free(pointer);
+}
+
+void Context::copy_ahead([[maybe_unused]] void* to, [[maybe_unused]] const void* pinned,
+                         [[maybe_unused]] std::size_t bytes) const {
+  if constexpr (kHasCuda) {
+    require(is_cuda(), "copy ahead to a CPU context");
+    impl_->cuda->copy_ahead(to, pinned, bytes);
+  }
+}
+void Context::copies_wait_for_stream() const {
+  if constexpr (kHasCuda) {
+    if (is_cuda()) impl_->cuda->copies_wait_for_stream();
+  }
+}
+void Context::stream_waits_for_copies() const {
+  if constexpr (kHasCuda) {
+    if (is_cuda()) impl_->cuda->stream_waits_for_copies();
+  }
+}
+
 void Context::copy_rows(float* to, std::int64_t to_stride, const float* from,
                         std::int64_t from_stride, std::int64_t cols, std::int64_t rows) const {
   if (rows == 0 || cols == 0) return;

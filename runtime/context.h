@@ -78,6 +78,15 @@ class Context {
   void zero(void* to, std::size_t bytes) const;
   /// Enqueues a copy of which at least one side is CUDA memory; use copy() of buffer.h.
   void copy_device(void* to, const void* from, std::size_t bytes) const;
+  /// Host memory that the device reads by itself; ordinary memory for a CPU context.
+  void* allocate_pinned(std::size_t bytes) const;
+  void deallocate_pinned(void* pointer) const noexcept;
+  /// Enqueues a copy of pinned memory to a CUDA device beside stream(), on a stream for such copies.
+  void copy_ahead(void* to, const void* pinned, std::size_t bytes) const;
+  /// Later copies ahead start when what stream() holds now is done.
+  void copies_wait_for_stream() const;
+  /// What is enqueued on stream() from now on starts when the copies ahead so far are done.
+  void stream_waits_for_copies() const;
   /// Copies cols values of each of `rows` rows between arrays of this device with different strides.
   void copy_rows(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
                  std::int64_t cols, std::int64_t rows) const;

@@ -10,6 +10,7 @@
 namespace gradmill {
 namespace {
 using Stream = Handle<cudaStream_t, cudaStreamDestroy>;
+using Event = Handle<cudaEvent_t, cudaEventDestroy>;
 using Blas = Handle<cublasHandle_t, cublasDestroy>;
 constexpr std::size_t kBlasWorkspaceBytes = std::size_t{32} << 20;
 
@@ -18,12 +19,24 @@ Stream make_stream() {
   cuda_check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "create a stream");
   return Stream(stream);
 }
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  cuda_check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "create an event");
+  return Event(event);
+}
+
+void wait_for(cudaStream_t waiting, cudaStream_t working, cudaEvent_t event) {
+  cuda_check(cudaEventRecord(event, working), "record an event");
+  cuda_check(cudaStreamWaitEvent(waiting, event, 0), "make a stream wait");
+}
 }  // namespace
 
 struct CudaDevice::Impl {
   int ordinal = 0;
   int multiprocessors = 0;
-  Stream stream;
+  Stream stream, copies;
+  Event worked, copied;
   Blas blas;
   void* blas_workspace = nullptr;
   cudaMemPool_t pool = nullptr;
@@ -51,6 +64,9 @@ CudaDevice::CudaDevice(int ordinal) : impl_(std::make_unique<Impl>()) {
       cudaDeviceGetAttribute(&impl_->multiprocessors, cudaDevAttrMultiProcessorCount, ordinal),
       "read the device's attributes");
   impl_->stream = make_stream();
+  impl_->copies = make_stream();
+  impl_->worked = make_event();
+  impl_->copied = make_event();
   // Keep freed memory in the pool: a step must not go back to the driver.
   cuda_check(cudaDeviceGetDefaultMemPool(&impl_->pool, ordinal), "get the memory pool");
   std::uint64_t keep = UINT64_MAX;
@@ -68,6 +84,7 @@ CudaDevice::CudaDevice(int ordinal) : impl_(std::make_unique<Impl>()) {
 
 CudaDevice::~CudaDevice() {
   (void)cudaSetDevice(impl_->ordinal);
+  (void)cudaStreamSynchronize(impl_->copies.get());
   (void)cudaStreamSynchronize(impl_->stream.get());
   impl_->blas = Blas{};
   if (impl_->blas_workspace) (void)cudaFreeAsync(impl_->blas_workspace, impl_->stream.get());
@@ -151,9 +168,29 @@ void CudaDevice::zero(void* to, std::size_t bytes) const {
   cuda_check(cudaMemsetAsync(to, 0, bytes, stream()), "clear memory");
 }
 
+void CudaDevice::copy_ahead(void* to, const void* pinned, std::size_t bytes) const {
+  make_current();
+  cuda_check(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, impl_->copies.get()),
+             "copy memory ahead");
+}
+void CudaDevice::copies_wait_for_stream() const {
+  make_current();
+  wait_for(impl_->copies.get(), stream(), impl_->worked.get());
+}
+void CudaDevice::stream_waits_for_copies() const {
+  make_current();
+  wait_for(stream(), impl_->copies.get(), impl_->copied.get());
+}
+
 void* CudaDevice::allocate_pinned(std::size_t bytes) {
   void* pointer = nullptr;
-  cuda_check(cudaMallocHost(&pointer, bytes), "allocate pinned host memory");
+  const cudaError_t status = cudaMallocHost(&pointer, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    fail(ErrorKind::out_of_memory,
+         "{} bytes of pinned host memory asked for, and there are no more", bytes);
+  }
+  cuda_check(status, "allocate pinned host memory");
   return pointer;
 }
 void CudaDevice::deallocate_pinned(void* pointer) noexcept { (void)cudaFreeHost(pointer); }

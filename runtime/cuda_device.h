@@ -34,6 +34,9 @@ class CudaDevice {
   void copy_rows(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
                  std::int64_t cols, std::int64_t rows) const;
   void zero(void* to, std::size_t bytes) const;
+  void copy_ahead(void* to, const void* pinned, std::size_t bytes) const;
+  void copies_wait_for_stream() const;
+  void stream_waits_for_copies() const;
 
   static bool is_pageable(const void* pointer);  // host memory that CUDA does not know
   static void* allocate_pinned(std::size_t bytes);

@@ -10,14 +10,19 @@
 
 namespace gradmill {
 
-/// One piece where the samples fit (always on a CPU). Else the pieces stay in pinned host memory and are
-/// copied to the device in turn, each while the one before it is being computed with.
+/// One piece where the samples fit (always on a CPU, where nothing is copied). Else the pieces stay in
+/// pinned host memory, and two places on the device take turns: while one piece is being computed with, the
+/// next (after the last, the first) is copied.
+/// Kept as dense rows if at least 40 % of the entries are there; entries of one row and feature add up.
+/// Values that are all 1 are dropped.
 class SampleStore {
  public:
   struct Options {
     bool columns = true;  // also keep X transposed where the device's gradient kernels need it
     std::int64_t device_bytes = 0;  // for the samples; 0: three quarters of what is free
   };
+  /// host: a CPU context whose threads sort and fill. Errors: ErrorKind::usage for 2^31 rows or more;
+  /// ErrorKind::out_of_memory if a single row exceeds half of device_bytes.
   SampleStore(const Context& ctx, const Context& host, Samples mine, const Options& options);
   ~SampleStore();
   SampleStore(SampleStore&&) = delete;
@@ -25,10 +30,11 @@ class SampleStore {
   struct Piece {
     std::int64_t first_row = 0;
     SampleMatrix matrix;
-    VectorView<const float> labels, weights;  // weights may be empty
+    VectorView<const float> labels, weights;  // empty if the samples have none
   };
   int pieces() const;
-  /// Enqueues the copy if it has to; valid until the call after the next.
+  /// Enqueues copies if it has to, does not block. Valid for work that is enqueued on the context's stream
+  /// before the next call.
   Piece piece(int index);
 
   std::int64_t rows() const;
