@@ -1,7 +1,8 @@
 """Alternating least squares against implicit, cmfrec and Spark MLlib."""
 
 import mf_data
-from mf_compare import interleave, report, run_driver, run_peer
+from mf_compare import run_driver, run_peer
+from side_by_side import interleave, report
 
 # Weights of Hu et al. 2008 in gradmill's words: c = 1 + alpha r, ridge the same for every row.
 ALPHA, IMPLICIT_RIDGE = 10, 0.1

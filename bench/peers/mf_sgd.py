@@ -13,6 +13,7 @@ import tarfile
 import numpy as np
 
 import mf_compare
+import side_by_side
 import mf_data
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -58,13 +59,13 @@ def split(name):
 
 def run_libmf(library, folder, **options):
     pairs = [f"{k}={v}" for k, v in (PEER_OPTIONS | options).items()]
-    return mf_compare.last_json(subprocess.run(
+    return side_by_side.last_json(subprocess.run(
         [sys.executable, HERE / "mf_libmf.py", library, folder, *pairs], capture_output=True, text=True))
 
 
 def run_ours(folder, **options):
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (OUR_OPTIONS | options).items()]
-    return mf_compare.last_json(subprocess.run([mf_compare.DRIVERS / "mf_sgd_driver", folder, *flags],
+    return side_by_side.last_json(subprocess.run([mf_compare.DRIVERS / "mf_sgd_driver", folder, *flags],
                                                capture_output=True, text=True))
 
 
@@ -132,5 +133,5 @@ def compare(_name, options):
                 contenders = {"gradmill": lambda: run_ours(folder, **settings)}
                 for peer_name, library in built.items():
                     contenders[peer_name] = lambda library=library: peer(library)
-                runs, loads = mf_compare.interleave(options.rounds, contenders)
+                runs, loads = side_by_side.interleave(options.rounds, contenders)
                 yield record_of(f"sgd {name} k={factors} threads={threads}", ratings, runs, loads)
