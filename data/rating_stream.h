@@ -70,6 +70,7 @@ struct ReadReport {
   std::int64_t skipped = 0;
   std::array<std::int64_t, 4> skipped_by{};  // indexed by BadRecord; sums to `skipped`
   std::vector<std::string> examples;
+  std::vector<std::string> notes;  // what was read but is not used; each is there once
 };
 
 /// Names of the columns, or 1-based positions ("1") in text. Empty: found by name (user, user_id,

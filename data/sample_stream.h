@@ -22,13 +22,16 @@ struct SampleChunk {
   std::int64_t nnz() const { return static_cast<std::int64_t>(indices.size()); }
 };
 
+/// Features that there can be: indices are int32 and their number too.
+inline constexpr std::int64_t kMaxFeatures = 0x7fffffff;
+
 struct SampleReadOptions {
   enum class IndexBase : std::uint8_t {
-    detect,  // 0 if an index 0 is in the first piece of the first file, else 1
+    detect,  // 0 if an index 0 is in the first 4 MiB of the first file, else 1
     zero,
     one
   } index_base = IndexBase::detect;  // of LIBSVM text
-  std::int64_t num_features = 0;     // greater indices are bad records; 0: any below 2^31
+  std::int64_t num_features = 0;     // greater indices are bad records; 0: kMaxFeatures
   BadRecords bad_records = BadRecords::fail;
   int threads = 1;
   int part = 0, parts = 1;  // read only the part-th of `parts` contiguous, disjoint pieces
@@ -52,9 +55,13 @@ class SampleStream {
   virtual std::int64_t nnz_estimate() const { return 0; }
 };
 
-/// LIBSVM / SVMlight text: "label [qid:n] index:value ... # comment", also gzip.
+/// LIBSVM / SVMlight text: "label [qid:n] index:value ... # comment", also gzip. Rows may be empty and their
+/// entries in any order, but no index may stand twice; qid is read and not used, which a note in the
+/// report says; rows of several labels ("1,2 3:4") are refused.
 std::unique_ptr<SampleStream> open_libsvm_samples(const std::vector<std::string>& files,
                                                   const SampleReadOptions& options);
+/// Do the first lines look like LIBSVM text? False for files that cannot be read as text.
+bool is_libsvm(const std::string& path);
 /// HDF5 files with a group of CSR arrays (docs/formats.md), as convert writes them; scipy's and
 /// h5sparse's names are found too.
 std::unique_ptr<SampleStream> open_hdf5_samples(const std::vector<std::string>& files,

@@ -14,6 +14,9 @@ ReadReport sum_of(const ReadReport& a, const ReadReport& b) {
   for (std::size_t i = 0; i < sum.skipped_by.size(); ++i) sum.skipped_by[i] += b.skipped_by[i];
   for (const std::string& example : b.examples)
     if (sum.examples.size() < 10) sum.examples.push_back(example);
+  for (const std::string& note : b.notes)
+    if (std::find(sum.notes.begin(), sum.notes.end(), note) == sum.notes.end())
+      sum.notes.push_back(note);
   return sum;
 }
 

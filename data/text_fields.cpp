@@ -3,12 +3,21 @@
 #include <charconv>
 #include <cmath>
 
+#include "runtime/expect.h"
+
 namespace gradmill {
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
+}
+
+std::string quoted(std::string_view text) {
+  std::string shown(text.substr(0, 40));
+  for (char& c : shown)
+    if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) >= 127) c = '?';
+  return fmt::format("\"{}\"{}", shown, text.size() > 40 ? "…" : "");
 }
 
 bool parse_value(std::string_view text, float& value) {

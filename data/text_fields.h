@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "data/rating_stream.h"
@@ -11,6 +12,9 @@ namespace gradmill {
 
 /// Without blanks and tabs at its ends.
 std::string_view trimmed(std::string_view text);
+
+/// In quotes for a message: at most 40 bytes, '?' for what is not printable ASCII.
+std::string quoted(std::string_view text);
 
 /// A finite number in decimal notation ("3", "-.5", "+1e-3"); false otherwise. Values that a float
 /// cannot hold are refused, those too small for it become 0.

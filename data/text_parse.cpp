@@ -15,13 +15,6 @@ using Role = RatingRole;
 
 constexpr std::int64_t kMaxExamples = 10;
 
-std::string quoted(std::string_view text) {
-  std::string shown(text.substr(0, 40));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) >= 127) c = '?';
-  return fmt::format("\"{}\"{}", shown, text.size() > 40 ? "…" : "");
-}
-
 class Parser {
  public:
   Parser(std::string_view text, const TextLayout& layout, const RatingReadOptions& options,

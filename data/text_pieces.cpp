@@ -67,12 +67,13 @@ bool TextPieces::take(Piece& piece) {
     }
     if (blocks_) {
       if (!blocks_->next(piece.block)) continue;
-      piece.begin = piece.end = 0;
+      piece.input.reset();
       piece.text = piece.block.text;
       return true;
     }
     const std::int64_t end = std::min(file.end, input_->size());
     if (position_ >= end) continue;
+    piece.input = input_;
     piece.begin = position_;
     piece.end = position_ =
         end - position_ > bytes_of_piece(file) ? position_ + bytes_of_piece(file) : end;
@@ -94,10 +95,10 @@ void TextPieces::read_range(Piece& piece) const {
   const auto nominal = static_cast<std::size_t>(piece.end - from);
   std::size_t had = 0, first = 0, end = 0;
   for (std::size_t want = nominal + kLineGuess;; want *= 2) {
-    const auto left = static_cast<std::size_t>(input_->size() - from);
+    const auto left = static_cast<std::size_t>(piece.input->size() - from);
     const std::size_t size = std::min(want, left);
     if (buffer.size() < size + 1) buffer.resize(size + 1);
-    input_->read_at(from + static_cast<std::int64_t>(had), buffer.data() + had, size - had);
+    piece.input->read_at(from + static_cast<std::int64_t>(had), buffer.data() + had, size - had);
     const std::string_view text(buffer.data(), size);
     if (had == 0 && from < piece.begin) {
       const std::size_t newline = text.substr(0, nominal - 1).find('\n');
@@ -138,7 +139,7 @@ bool TextPieces::fill() {
       Piece& piece = pieces_[i];
       if (piece.failure) continue;
       try {
-        if (piece.end > 0) read_range(piece);
+        if (piece.input) read_range(piece);
         if (!piece.text.empty()) piece.parsed = &parse_(piece.text, files_[piece.file], i);
       } catch (...) {
         piece.failure = std::current_exception();

@@ -68,8 +68,9 @@ class TextPieces {
  private:
   struct Piece {
     std::size_t file = 0;
-    std::int64_t begin = 0, end = 0;  // of the file's bytes, if a thread reads it
-    TextBlock block;                  // block.text may be longer than `text`
+    std::shared_ptr<const InputFile> input;  // if a thread reads it:
+    std::int64_t begin = 0, end = 0;         // of its bytes
+    TextBlock block;                         // block.text may be longer than `text`
     std::string_view text;
     ParsedLines* parsed = nullptr;
     std::exception_ptr failure;
