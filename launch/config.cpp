@@ -17,11 +17,31 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-/// Names of what text may be, empty if it was set.
-std::string_view assign(const ConfigKey& key, std::string_view text) {
+std::vector<std::string> split_at_commas(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    items.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return items;
+}
+
+/// What the value must be, empty if it was set.
+std::string_view assign(const ConfigKey& key, const ConfigValue& value) {
+  if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
+    const auto* target = std::get_if<std::vector<std::string>*>(&key.target);
+    if (!target) return "one value, not a list";
+    **target = *list;
+    return {};
+  }
+  const std::string_view text = std::get<std::string>(value);
   return std::visit(
       [&]<class T>(T* target) -> std::string_view {
-        if constexpr (std::is_same_v<T, std::string>) {
+        if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          *target = split_at_commas(text);
+          return {};
+        } else if constexpr (std::is_same_v<T, std::string>) {
           *target = text;
           return {};
         } else if constexpr (std::is_same_v<T, bool>) {
@@ -59,7 +79,11 @@ std::string quote(std::string_view text) {
 std::string toml_value(const ConfigKey& key) {
   return std::visit(
       []<class T>(const T* value) -> std::string {
-        if constexpr (std::is_same_v<T, std::string>)
+        if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          std::string list;
+          for (const std::string& item : *value) list += (list.empty() ? "" : ", ") + quote(item);
+          return fmt::format("[{}]", list);
+        } else if constexpr (std::is_same_v<T, std::string>)
           return quote(*value);
         else if constexpr (std::is_same_v<T, double>) {
           const std::string text = fmt::format("{}", *value);
@@ -68,6 +92,63 @@ std::string toml_value(const ConfigKey& key) {
           return fmt::format("{}", *value);
       },
       key.target);
+}
+
+/// False if there is no such key.
+bool set(const std::vector<ConfigKey>& keys, std::string_view name, const ConfigValue& value,
+         std::string_view where) {
+  for (const ConfigKey& key : keys) {
+    if (key.name != name) continue;
+    const std::string_view expected = assign(key, value);
+    const auto* text = std::get_if<std::string>(&value);
+    expect(expected.empty(), ErrorKind::usage, "{}: {} is {}; expected {}", where, name,
+           text ? quote(*text) : "a list", expected);
+    return true;
+  }
+  return false;
+}
+
+std::vector<std::string> names_of(const std::vector<ConfigKey>& keys) {
+  std::vector<std::string> names;
+  for (const ConfigKey& key : keys) names.push_back(key.name);
+  return names;
+}
+
+bool is_section(std::string_view name) {
+  for (const auto* section : {"run", "data", "model", "loss", "optimizer", "train", "checkpoint"})
+    if (name == section) return true;
+  return false;
+}
+
+/// [section] and key = value lines of what applies and is wanted.
+template <class Wanted>
+std::string keys_toml(const Config& config, Wanted&& wanted) {
+  Config copy = config;
+  std::string text, section;
+  for (const ConfigKey& key : config_keys(copy)) {
+    if (!key.applies_to(config.kind) || !wanted(key.name)) continue;
+    const auto dot = key.name.find('.');
+    if (key.name.substr(0, dot) != section) {
+      section = key.name.substr(0, dot);
+      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
+    }
+    text += fmt::format("{} = {}\n", key.name.substr(dot + 1), toml_value(key));
+  }
+  return text;
+}
+
+/// The [[features]] tables, without what has its default.
+std::string features_toml(const Config& config) {
+  std::string text;
+  for (FeatureSpec feature : config.features) {
+    text += "\n[[features]]\n";
+    FeatureSpec plain;
+    const auto keys = feature_keys(feature), defaults = feature_keys(plain);
+    for (std::size_t k = 0; k < keys.size(); ++k)
+      if (const std::string value = toml_value(keys[k]); value != toml_value(defaults[k]))
+        text += fmt::format("{} = {}\n", keys[k].name, value);
+  }
+  return text;
 }
 
 void one_of(std::string_view key, const std::string& value,
@@ -79,92 +160,53 @@ void one_of(std::string_view key, const std::string& value,
   }
   fail(ErrorKind::usage, "{} is \"{}\"; it must be one of {}", key, value, list);
 }
-}  // namespace
-
-std::vector<ConfigKey> config_keys(Config& c) {
-  return {
-      {"run.name", "name of the run; default: the next free mf-0001", &c.run.name},
-      {"run.dir", "folder of all runs", &c.run.dir},
-      {"run.seed", "seed of every random number", &c.run.seed},
-      {"run.resume", "no, auto (the newest checkpoint if there is one) or a checkpoint's path",
-       &c.run.resume},
-      {"run.init", "model or checkpoint whose factors the run starts from", &c.run.init},
-      {"data.train", "ratings to train on: a file, folder, glob or converted data set",
-       &c.data.train},
-      {"data.valid", "held-out ratings; without it data.holdout of the rows is held out",
-       &c.data.valid},
-      {"data.user", "column of the users (name, or 1-based position)", &c.data.user},
-      {"data.item", "column of the items", &c.data.item},
-      {"data.rating", "column of the ratings", &c.data.rating},
-      {"data.weight", "column of sample weights", &c.data.weight},
-      {"data.timestamp", "column of times", &c.data.timestamp},
-      {"data.delimiter", "of text files; default: found from the first lines", &c.data.delimiter},
-      {"data.header", "detect, yes or no", &c.data.header},
-      {"data.layout", "rows (user item rating) or lists (user item item ...)", &c.data.layout},
-      {"data.has_ratings", "false: every row is an interaction of value 1", &c.data.has_ratings},
-      {"data.bad_records", "fail, or skip: leave out, count and report", &c.data.bad_records},
-      {"data.holdout", "share of rows held out when data.valid is not given", &c.data.holdout},
-      {"data.split", "of the holdout: random (a stable hash) or last (each user's last by time)",
-       &c.data.split},
-      {"model.algorithm", "als, sgd (explicit ratings) or ials (implicit feedback)",
-       &c.model.algorithm},
-      {"model.num_factors", "latent size, 1 to 256", &c.model.num_factors},
-      {"model.solver", "auto, cholesky, or cg (ials)", &c.model.solver},
-      {"model.biases", "user and item biases (als; sgd always has them)", &c.model.biases},
-      {"model.regularization", "l2 of factors and biases; negative: the algorithm's default",
-       &c.model.regularization},
-      {"model.bias_regularization", "sgd: l2 of biases; negative: half of model.regularization",
-       &c.model.bias_regularization},
-      {"model.ridge_exponent", "als, ials: l2 of a row grows with (number of ratings)^this",
-       &c.model.ridge_exponent},
-      {"model.alpha", "ials: confidence that a rating adds", &c.model.alpha},
-      {"model.unobserved_weight", "ials: weight of unobserved pairs", &c.model.unobserved_weight},
-      {"model.cg_steps", "conjugate gradient steps a half-step", &c.model.cg_steps},
-      {"model.learning_rate", "sgd", &c.model.learning_rate},
-      {"model.adagrad", "sgd: adaptive rate for each row", &c.model.adagrad},
-      {"model.init_stddev",
-       "factors start as N(0, init_stddev^2 / num_factors); negative: the default",
-       &c.model.init_stddev},
-      {"model.exchange", "between ranks: gather factors, reduce normal equations, or auto",
-       &c.model.exchange},
-      {"train.epochs", "passes over the ratings", &c.train.epochs},
-      {"train.device", "auto, cpu, cuda, or check (cpu against cuda, kernel by kernel)",
-       &c.train.device},
-      {"train.threads", "CPU threads of each rank; 0: the cores it may use", &c.train.threads},
-      {"train.evaluate_every", "epochs between evaluations", &c.train.evaluate_every},
-      {"train.metric",
-       "what decides which model is best: auto, rmse, mae, ndcg, recall, precision, map",
-       &c.train.metric},
-      {"train.patience", "stop after so many evaluations without improvement; 0: never",
-       &c.train.patience},
-      {"train.min_improvement", "relative improvement that counts", &c.train.min_improvement},
-      {"train.cut_off", "k of the ranking metrics", &c.train.cut_off},
-      {"train.clip", "clip predicted ratings to the range seen in training", &c.train.clip},
-      {"train.timeout_s", "seconds that a rank waits for the others", &c.train.timeout_s},
-      {"checkpoint.every", "epochs between checkpoints; 0: none", &c.checkpoint.every},
-      {"checkpoint.keep", "newest checkpoints to keep (the best is kept too)", &c.checkpoint.keep},
-  };
+void in_range(std::string_view key, double value, double low, double high) {
+  expect(value >= low && value <= high, ErrorKind::usage, "{} is {}; it must be in [{}, {}]", key,
+         value, low, high);
 }
 
-void set_config(Config& config, std::string_view name, std::string_view value,
+void validate_data(const DataConfig& data) {
+  one_of("data.header", data.header, {"detect", "yes", "no"});
+  one_of("data.layout", data.layout, {"rows", "lists"});
+  one_of("data.bad_records", data.bad_records, {"fail", "skip"});
+  one_of("data.split", data.split, {"random", "last"});
+  one_of("data.format", data.format,
+         {"auto", "libsvm", "csv", "jsonl", "hdf5", "tfrecord", "dataset"});
+  one_of("data.index_base", data.index_base, {"detect", "0", "1"});
+  in_range("data.holdout", data.holdout, 0, 0.9);
+  in_range("data.num_features", static_cast<double>(data.num_features), 0, 2147483647);
+  in_range("data.hash_bits", data.hash_bits, 0, 30);
+}
+}  // namespace
+
+void set_config(Config& config, std::string_view name, const ConfigValue& value,
                 std::string_view where) {
   const auto keys = config_keys(config);
-  std::vector<std::string> names;
-  for (const ConfigKey& key : keys) {
-    if (key.name == name) {
-      const std::string_view expected = assign(key, value);
-      expect(expected.empty(), ErrorKind::usage, "{}: {} is \"{}\"; expected {}", where, name,
-             value, expected);
-      return;
-    }
-    names.push_back(key.name);
+  if (set(keys, name, value, where)) {
+    config.given[std::string(name)] = where;
+    return;
   }
+  const auto names = names_of(keys);
   const auto dot = name.find('.');
   if (dot != name.npos) {
     fail(ErrorKind::usage, "{}: unknown key \"{}\" in [{}]{}", where, name.substr(dot + 1),
          name.substr(0, dot), did_you_mean(name, names));
   }
   fail(ErrorKind::usage, "{}: unknown key \"{}\"{}", where, name, did_you_mean(name, names));
+}
+
+void add_feature(Config& config, std::span<const std::pair<std::string, ConfigValue>> values,
+                 std::string_view where) {
+  FeatureSpec feature;
+  const auto keys = feature_keys(feature);
+  for (const auto& [name, value] : values)
+    expect(set(keys, name, value, where), ErrorKind::usage,
+           "{}: unknown key \"{}\" in [[features]]{}", where, name,
+           did_you_mean(name, names_of(keys)));
+  expect(!feature.column.empty() || !feature.columns.empty(), ErrorKind::usage,
+         "{}: [[features]] needs column = \"NAME\" (or columns of an interaction)", where);
+  config.features.push_back(std::move(feature));
+  config.given["features"] = where;
 }
 
 void load_config_environment(Config& config) {
@@ -179,34 +221,58 @@ void load_config_environment(Config& config) {
     const auto split = name.find('_');
     if (split == name.npos) continue;
     const std::string section = name.substr(0, split);
-    if (section != "run" && section != "data" && section != "model" && section != "train" &&
-        section != "checkpoint")
-      continue;  // GRADMILL_PRESET and the like belong to scripts and tests
+    if (!is_section(section)) continue;  // GRADMILL_PRESET and the like belong to scripts and tests
     name[split] = '.';
-    set_config(config, name, variable.substr(equals + 1), variable.substr(0, equals));
+    set_config(config, name, std::string(variable.substr(equals + 1)), variable.substr(0, equals));
+  }
+}
+
+void complete(Config& c) {
+  const bool linear = c.kind == "linear";
+  c.mf = with_defaults(c.mf);
+  c.linear = with_defaults(c.linear);
+  const bool full_batch = linear && !is_mini_batch(c.linear.optimizer);
+  if (c.train.epochs < 0) c.train.epochs = full_batch ? 1000 : 15;
+  // An iteration of a full-batch optimizer may take a millisecond; a checkpoint takes ten.
+  if (c.checkpoint.seconds < 0) c.checkpoint.seconds = full_batch ? 30 : 0;
+}
+
+void check_keys_apply(const Config& config) {
+  Config copy = config;
+  if (config.kind != "linear")
+    if (const auto given = config.given.find("features"); given != config.given.end())
+      fail(ErrorKind::usage, "{}: [[features]] are for kind = \"linear\", not for \"{}\"",
+           given->second, config.kind);
+  for (const ConfigKey& key : config_keys(copy)) {
+    const auto given = config.given.find(key.name);
+    if (given == config.given.end() || key.applies_to(config.kind)) continue;
+    fail(ErrorKind::usage, "{}: {} does not apply to a model of kind \"{}\"", given->second,
+         key.name, config.kind);
   }
 }
 
 void validate(const Config& c) {
-  validate(c.model);
-  one_of("data.header", c.data.header, {"detect", "yes", "no"});
-  one_of("data.layout", c.data.layout, {"rows", "lists"});
-  one_of("data.bad_records", c.data.bad_records, {"fail", "skip"});
-  one_of("data.split", c.data.split, {"random", "last"});
-  one_of("train.metric", c.train.metric,
-         {"auto", "rmse", "mae", "ndcg", "recall", "precision", "map"});
-  auto in_range = [](std::string_view key, double value, double low, double high) {
-    expect(value >= low && value <= high, ErrorKind::usage, "{} is {}; it must be in [{}, {}]", key,
-           value, low, high);
-  };
-  in_range("data.holdout", c.data.holdout, 0, 0.9);
+  one_of("model.kind", c.kind, {"mf", "linear"});
+  check_keys_apply(c);
+  if (c.kind == "mf")
+    validate(c.mf);
+  else
+    validate(c.linear);
+  validate_data(c.data);
+  if (c.kind == "mf")
+    one_of("train.metric", c.train.metric,
+           {"auto", "none", "rmse", "mae", "ndcg", "recall", "precision", "map"});
+  else
+    one_of("train.metric", c.train.metric,
+           {"auto", "none", "rmse", "mae", "r2", "accuracy", "log_loss", "auc", "pr_auc", "f1"});
   in_range("train.epochs", static_cast<double>(c.train.epochs), 0, 1e6);
   in_range("train.threads", c.train.threads, 0, 4096);
-  in_range("train.evaluate_every", c.train.evaluate_every, 1, 1e6);
+  in_range("train.evaluate_every", c.train.evaluate_every, 0, 1e6);
   in_range("train.patience", c.train.patience, 0, 1e6);
   in_range("train.cut_off", c.train.cut_off, 1, 1024);
   in_range("train.timeout_s", c.train.timeout_s, 1, 1e6);
   in_range("checkpoint.every", c.checkpoint.every, 0, 1e6);
+  in_range("checkpoint.seconds", c.checkpoint.seconds, 0, 1e9);
   in_range("checkpoint.keep", c.checkpoint.keep, 2, 1e6);
   const std::string& device = c.train.device;
   expect(device == "auto" || device == "cpu" || device == "check" || device == "cuda" ||
@@ -220,17 +286,17 @@ void validate(const Config& c) {
 }
 
 std::string to_toml(const Config& config) {
-  Config copy = config;
-  std::string text, section;
-  for (const ConfigKey& key : config_keys(copy)) {
-    const auto dot = key.name.find('.');
-    if (key.name.substr(0, dot) != section) {
-      section = key.name.substr(0, dot);
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section);
-    }
-    text += fmt::format("{} = {}\n", key.name.substr(dot + 1), toml_value(key));
-  }
-  return text;
+  return keys_toml(config, [](const std::string&) { return true; }) + features_toml(config);
+}
+
+std::string model_toml(const Config& config) {
+  return keys_toml(config,
+                   [](const std::string& key) {
+                     return key.starts_with("model.") || key.starts_with("loss.") ||
+                            key.starts_with("optimizer.") || key == "run.seed" ||
+                            key == "train.global_batch";
+                   }) +
+         features_toml(config);
 }
 
 }  // namespace gradmill

@@ -167,14 +167,12 @@ MfModel MfModel::load(const Context& ctx, const Context& host, const std::string
   model.info_ = checkpoint.info();
   Config config;
   load_config_text(config, model.info_.config, checkpoint.path() + "/manifest.json");
-  model.config_ = config.model;
+  model.config_ = config.mf;
   model.users_ = Vocabulary::deserialize(checkpoint.read_file("users.vocab"));
   model.items_ = Vocabulary::deserialize(checkpoint.read_file("items.vocab"));
   const std::int64_t users = model.users_.size(), items = model.items_.size();
-  model.user_table_ =
-      read_factors(ctx, checkpoint, "user_factors", users, config.model.num_factors);
-  model.item_table_ =
-      read_factors(ctx, checkpoint, "item_factors", items, config.model.num_factors);
+  model.user_table_ = read_factors(ctx, checkpoint, "user_factors", users, config.mf.num_factors);
+  model.item_table_ = read_factors(ctx, checkpoint, "item_factors", items, config.mf.num_factors);
   model.user_biases_ = read_biases(ctx, checkpoint, "user", users);
   model.item_biases_ = read_biases(ctx, checkpoint, "item", items);
   model.user_order_ = read_order(checkpoint, "user_order");

@@ -30,9 +30,9 @@ class MfTrainee final : public Trainee {
   void warm_start(const std::string& path) override;
   void write(const std::string& parent, const std::string& name, const CheckpointInfo& info,
              bool final) override;
-  std::string kind() const override { return "mf-" + config_.model.algorithm; }
+  std::string kind() const override { return "mf-" + config_.mf.algorithm; }
   std::string describe() const override {
-    return fmt::format("{}, {} factors", solver_->describe(), config_.model.num_factors);
+    return fmt::format("{}, {} factors", solver_->describe(), config_.mf.num_factors);
   }
   std::string unit() const override { return "ratings"; }
   std::string if_diverged() const override {
@@ -40,7 +40,7 @@ class MfTrainee final : public Trainee {
   }
 
  private:
-  bool implicit() const { return config_.model.algorithm == "ials"; }
+  bool implicit() const { return config_.mf.algorithm == "ials"; }
 
   TrainingSite site_;
   const Config& config_;
@@ -57,7 +57,7 @@ MfTrainee::MfTrainee(const TrainingSite& site) : site_(site), config_(site.confi
       data_.train_rows, data_.valid_rows, data_.skipped, data_.digest,
       fmt::format("{} ratings to train on, {} held out, {} users, {} items", data_.train_rows,
                   data_.valid_rows, data_.users.size(), data_.items.size())};
-  solver_ = make_mf_solver(ctx, host, comm, config.model, config.run.seed,
+  solver_ = make_mf_solver(ctx, host, comm, config.mf, config.run.seed,
                            {data_.users.size(), data_.items.size()}, std::move(data_.train));
   if (data_.valid_rows == 0) return;
   held_out_.emplace(ctx, host, comm, solver_->user_boundaries(),
@@ -68,7 +68,7 @@ MfTrainee::MfTrainee(const TrainingSite& site) : site_(site), config_(site.confi
 }
 
 DecidingMetric MfTrainee::deciding_metric() const {
-  if (data_.valid_rows == 0) return {};
+  if (data_.valid_rows == 0 || config_.train.metric == "none") return {};
   std::string metric = config_.train.metric;
   if (metric == "auto") metric = implicit() ? "ndcg" : "rmse";
   if (metric == "rmse" || metric == "mae") return {metric, true};
@@ -91,7 +91,8 @@ void MfTrainee::evaluate(Metrics& metrics) {
     metrics.emplace_back("rmse", ratings.rmse);
     metrics.emplace_back("mae", ratings.mae);
   }
-  if (implicit() || !deciding_metric().smaller_is_better) {
+  const DecidingMetric deciding = deciding_metric();
+  if (implicit() || (!deciding.name.empty() && !deciding.smaller_is_better)) {
     const int k = config_.train.cut_off;
     const RankingMetrics ranking = held_out_->ranking_metrics(factors, solver_->seen(), k);
     metrics.emplace_back(ranked("precision", k), ranking.precision);

@@ -9,26 +9,20 @@
 
 namespace gradmill {
 namespace {
-struct Assignment {
-  std::string key, value, where;
-};
-
-/// An option that is another name of a configuration key.
+/// An option that is another name of a configuration key; of either of two, by the kind of model.
 struct KeyFlag {
   const char* flags;
   const char* key;
+  const char* linear_key = nullptr;
 };
 
 constexpr KeyFlag kDataFlags[] = {
-    {"--user-column", "data.user"},
-    {"--item-column", "data.item"},
-    {"--rating-column", "data.rating"},
-    {"--weight-column", "data.weight"},
-    {"--timestamp-column", "data.timestamp"},
-    {"--delimiter", "data.delimiter"},
-    {"--header", "data.header"},
-    {"--layout", "data.layout"},
-    {"--bad-records", "data.bad_records"},
+    {"--label", "data.label"},           {"--format", "data.format"},
+    {"--index-base", "data.index_base"}, {"--user-column", "data.user"},
+    {"--item-column", "data.item"},      {"--rating-column", "data.rating"},
+    {"--weight-column", "data.weight"},  {"--timestamp-column", "data.timestamp"},
+    {"--delimiter", "data.delimiter"},   {"--header", "data.header"},
+    {"--layout", "data.layout"},         {"--bad-records", "data.bad_records"},
     {"--threads", "train.threads"},
 };
 constexpr KeyFlag kTrainFlags[] = {
@@ -39,10 +33,19 @@ constexpr KeyFlag kTrainFlags[] = {
     {"-a,--algorithm", "model.algorithm"},
     {"-k,--num-factors", "model.num_factors"},
     {"--solver", "model.solver"},
-    {"--regularization,--l2", "model.regularization"},
+    {"--regularization,--l2", "model.regularization", "optimizer.l2"},
     {"--alpha", "model.alpha"},
     {"--unobserved-weight", "model.unobserved_weight"},
-    {"-l,--learning-rate", "model.learning_rate"},
+    {"-l,--learning-rate", "model.learning_rate", "optimizer.learning_rate"},
+    {"--loss", "loss.kind"},
+    {"--class-weight", "loss.class_weight"},
+    {"--optimizer", "optimizer.kind"},
+    {"--l1", "optimizer.l1"},
+    {"--tolerance", "optimizer.tolerance"},
+    {"--global-batch", "train.global_batch"},
+    {"-b,--hash-bits", "data.hash_bits"},
+    {"--text", "data.text"},
+    {"--num-features", "data.num_features"},
     {"--epochs", "train.epochs"},
     {"--patience", "train.patience"},
     {"--metric", "train.metric"},
@@ -67,14 +70,26 @@ class Parser {
   void add_train();
   void add_model_verbs();
   void add_data_verbs();
+  void assign();
   [[noreturn]] void explain(const CLI::ParseError& error,
                             const std::vector<std::string>& words) const;
 
-  CLI::App app_{"gradmill trains recommenders on CPUs and GPUs.", "gradmill"};
+  CLI::App app_{"gradmill trains recommenders and linear models on CPUs and GPUs.", "gradmill"};
   Options options_;
-  std::vector<Assignment> set_;
+  struct Flagged {
+    KeyFlag flag;
+    std::string value;
+  };
+  std::vector<Flagged> flagged_;  // in the order of the command line
+  std::vector<std::string> set_, interactions_;
   Config help_config_;
 };
+
+const char* kind_words(unsigned kinds) {
+  return kinds == kForMf       ? "matrix factorization"
+         : kinds == kForLinear ? "linear models"
+                               : "all models";
+}
 
 Parser::Parser() {
   app_.require_subcommand(1);
@@ -87,6 +102,7 @@ Parser::Parser() {
       "(docs/exit-codes.md).\n"
       "Examples:\n"
       "  gradmill train mf --data ratings.csv\n"
+      "  gradmill train linear --data train.svm --valid test.svm\n"
       "  mpirun -n 4 gradmill train config.toml --set model.num_factors=128\n"
       "  gradmill recommend runs/mf-0001 --user 42 --count 10\n"
       "gradmill VERB --help tells more.");
@@ -99,7 +115,7 @@ CLI::App* Parser::verb(const std::string& name, const std::string& help,
                        const std::string& examples) {
   CLI::App* app = app_.add_subcommand(name, help);
   app->footer("Examples:\n" + examples);
-  app->add_flag("-q,--quiet", options_.quiet, "warnings and errors only");
+  app->add_flag("--quiet", options_.quiet, "warnings and errors only");
   app->add_flag("-v,--verbose", options_.verbose, "more of what is going on");
   return app;
 }
@@ -109,48 +125,55 @@ void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
   for (const KeyFlag& flag : flags) {
     const auto key = std::find_if(keys.begin(), keys.end(),
                                   [&](const ConfigKey& k) { return k.name == flag.key; });
-    const std::string where(flag.flags);
-    app->add_option_function<std::string>(
-           flag.flags,
-           [this, flag, where](const std::string& value) {
-             set_.push_back({flag.key, value, where});
-           },
-           fmt::format("{} ({})", key->help, flag.key))
-        ->type_name("");
+    const std::string also = flag.linear_key ? fmt::format(", {}", flag.linear_key) : "";
+    CLI::Option* option = app->add_option_function<std::string>(
+        flag.flags,
+        [this, flag](const std::string& value) {
+          flagged_.push_back({flag, value});
+        },
+        fmt::format("{} ({}{})", key->help, flag.key, also));
+    option->type_name("");
+    if (!flag.linear_key && key->kinds != kForAll)
+      option->group(fmt::format("Options for {}", kind_words(key->kinds)));
   }
 }
 
 void Parser::add_train() {
-  std::string keys = "Keys of --set and of the configuration file:\n";
-  for (const ConfigKey& key : config_keys(help_config_))
+  std::string keys = "Keys of --set and of the configuration file\n";
+  for (const unsigned kinds : {kForAll, kForMf, kForLinear}) {
+    keys += fmt::format("for {}:\n", kind_words(kinds));
+    for (const ConfigKey& key : config_keys(help_config_))
+      if (key.kinds == kinds) keys += fmt::format("  {:<28} {}\n", key.name, key.help);
+  }
+  keys += "and of each [[features]] table of a linear model:\n";
+  FeatureSpec feature;
+  for (const ConfigKey& key : feature_keys(feature))
     keys += fmt::format("  {:<28} {}\n", key.name, key.help);
   CLI::App* app =
       verb("train", "train a model",
            "  gradmill train mf --data ratings.csv\n"
            "  gradmill train mf --data u1.base --valid u1.test --algorithm sgd --epochs 30\n"
            "  gradmill train mf --data plays.csv --algorithm ials --num-factors 64 --device cuda\n"
+           "  gradmill train linear --data a9a --valid a9a.t --l2 1e-4\n"
+           "  gradmill train linear --data clicks.csv --label click --optimizer ftrl -b 22\n"
            "  gradmill train run.toml --set model.regularization=0.05 --resume auto\n"
            "  mpirun -n 8 gradmill train run.toml\n\n" +
                keys);
-  app->add_option("what", options_.target, "mf, or a configuration file (TOML)")->required();
+  app->add_option("what", options_.target, "mf, linear, or a configuration file (TOML)")
+      ->required();
   key_flags(app, kTrainFlags);
   key_flags(app, kDataFlags);
   app->add_flag_callback(
-      "--implicit",
-      [this] {
-        set_.push_back({"model.algorithm", "ials", "--implicit"});
-      },
-      "implicit feedback: the same as --algorithm ials");
-  app->add_option_function<std::vector<std::string>>(
-      "--set",
-      [this](const std::vector<std::string>& pairs) {
-        for (const std::string& pair : pairs) {
-          const auto equals = pair.find('=');
-          expect(equals != pair.npos, ErrorKind::usage, "--set {}: expected key=value", pair);
-          set_.push_back({pair.substr(0, equals), pair.substr(equals + 1), "--set"});
-        }
-      },
-      "KEY=VALUE: any key of the configuration; may be repeated");
+         "--implicit",
+         [this] {
+           flagged_.push_back({{"--implicit", "model.algorithm"}, "ials"});
+         },
+         "implicit feedback: the same as --algorithm ials")
+      ->group(fmt::format("Options for {}", kind_words(kForMf)));
+  app->add_option("-q,--interactions", interactions_,
+                  "A,B: columns to cross; may be repeated (data.interactions)")
+      ->group(fmt::format("Options for {}", kind_words(kForLinear)));
+  app->add_option("--set", set_, "KEY=VALUE: any key of the configuration; may be repeated");
   app->add_option("--trace", options_.trace,
                   "write a Chrome trace of the run's phases (one a rank)");
 }
@@ -163,8 +186,9 @@ void Parser::model_target(CLI::App* app) {
 void Parser::add_model_verbs() {
   static constexpr KeyFlag kData[] = {{"-d,--data", "data.train"}};
   static constexpr KeyFlag kDevice[] = {{"--device", "train.device"}};
-  CLI::App* evaluate = verb("evaluate", "measure a model on held-out ratings",
-                            "  gradmill evaluate runs/mf-0001 --data test.csv --cut-off 20");
+  CLI::App* evaluate = verb("evaluate", "measure a model on held-out data",
+                            "  gradmill evaluate runs/mf-0001 --data test.csv --cut-off 20\n"
+                            "  gradmill evaluate runs/linear-0001 --data a9a.t --json");
   model_target(evaluate);
   static constexpr KeyFlag kCutOff[] = {{"--cut-off", "train.cut_off"}};
   key_flags(evaluate, kData);
@@ -174,14 +198,16 @@ void Parser::add_model_verbs() {
   evaluate->add_flag("--json", options_.json, "one JSON object on standard output");
 
   CLI::App* predict =
-      verb("predict", "predict ratings of (user, item) pairs",
-           "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv");
+      verb("predict", "predict ratings of (user, item) pairs, or classes and values of samples",
+           "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv\n"
+           "  gradmill predict runs/linear-0001 --data new.csv --output predictions.jsonl");
   model_target(predict);
   key_flags(predict, kData);
   key_flags(predict, kDataFlags);
   key_flags(predict, kDevice);
   predict->add_option("-o,--output", options_.output,
                       "a .csv, .jsonl or .h5 file; default: CSV on standard output");
+  predict->add_flag("--scores", options_.scores, "linear models: also the raw scores");
 
   CLI::App* recommend = verb("recommend", "the best items for users",
                              "  gradmill recommend runs/mf-0001 --user 42\n"
@@ -202,11 +228,14 @@ void Parser::add_model_verbs() {
   key_flags(recommend, kDataFlags);
   key_flags(recommend, kDevice);
 
-  CLI::App* export_verb = verb("export", "write a model's factors for other programs",
+  CLI::App* export_verb = verb("export", "write a model's parameters for other programs",
                                "  gradmill export runs/mf-0001 --output factors.safetensors\n"
-                               "  gradmill export runs/mf-0001 --output factors.npz");
+                               "  gradmill export runs/mf-0001 --output factors.npz\n"
+                               "  gradmill export runs/linear-0001 --output weights.csv");
   model_target(export_verb);
-  export_verb->add_option("-o,--output", options_.output, "a .safetensors or .npz file")
+  export_verb
+      ->add_option("-o,--output", options_.output,
+                   "a .safetensors or .npz file; of linear models also .csv")
       ->required();
 }
 
@@ -227,9 +256,12 @@ void Parser::add_data_verbs() {
 
   CLI::App* inspect =
       verb("inspect", "what is in a data set, shard, checkpoint or model",
-           "  gradmill inspect ratings/\n  gradmill inspect runs/mf-0001/model --json");
+           "  gradmill inspect ratings/\n  gradmill inspect runs/mf-0001/model --json\n"
+           "  gradmill inspect runs/linear-0001 --top 20");
   inspect->add_option("path", options_.target, "a file or folder")->required();
   inspect->add_flag("--json", options_.json, "as JSON");
+  inspect->add_option("--top", options_.top, "linear models: the so many largest coefficients")
+      ->check(CLI::Range(1, 1000000));
 
   CLI::App* validate =
       verb("validate", "check a data set from end to end",
@@ -274,6 +306,26 @@ void Parser::explain(const CLI::ParseError& error, const std::vector<std::string
        app == &app_ ? "" : app->get_name());
 }
 
+/// What the flags say, as assignments to keys.
+void Parser::assign() {
+  const bool linear = options_.config.kind == "linear";
+  for (const auto& [flag, value] : flagged_)
+    options_.assignments.push_back(
+        {linear && flag.linear_key ? flag.linear_key : flag.key, value, flag.flags});
+  std::string crossed;
+  for (std::string pair : interactions_) {
+    std::replace(pair.begin(), pair.end(), ',', '*');
+    crossed += (crossed.empty() ? "" : ",") + pair;
+  }
+  if (!crossed.empty())
+    options_.assignments.push_back({"data.interactions", crossed, "-q,--interactions"});
+  for (const std::string& pair : set_) {
+    const auto equals = pair.find('=');
+    expect(equals != pair.npos, ErrorKind::usage, "--set {}: expected key=value", pair);
+    options_.assignments.push_back({pair.substr(0, equals), pair.substr(equals + 1), "--set"});
+  }
+}
+
 ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   try {
@@ -284,16 +336,22 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
     explain(error, words);
   }
   options_.verb = app_.get_subcommands().front()->get_name();
-  if (options_.verb == "train" && options_.target != "mf") {
-    expect(options_.target.ends_with(".toml"), ErrorKind::usage,
-           "train {}: expected mf, or a configuration file whose name ends with .toml",
-           options_.target);
-    load_config_file(options_.config, options_.target);
+  Config& config = options_.config;
+  if (options_.verb == "train") {
+    if (options_.target == "mf" || options_.target == "linear") {
+      config.kind = options_.target;
+    } else {
+      expect(options_.target.ends_with(".toml"), ErrorKind::usage,
+             "train {}: expected mf, linear, or a configuration file whose name ends with .toml",
+             options_.target);
+      load_config_file(config, options_.target);
+    }
   }
-  load_config_environment(options_.config);
-  for (const Assignment& a : set_) set_config(options_.config, a.key, a.value, a.where);
-  options_.config.model = with_defaults(options_.config.model);
-  if (options_.verb == "train") validate(options_.config);
+  load_config_environment(config);
+  assign();
+  for (const Assignment& a : options_.assignments) set_config(config, a.key, a.value, a.where);
+  complete(config);
+  if (options_.verb == "train") validate(config);
   return {options_, std::nullopt};
 }
 }  // namespace

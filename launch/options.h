@@ -9,12 +9,18 @@
 
 namespace gradmill {
 
+/// A key of the configuration that the command line sets.
+struct Assignment {
+  std::string key, value, where;
+};
+
 struct Options {
   std::string verb;
-  std::string
-      target;  // train: "mf" or a configuration file; else a run, model, checkpoint or source
+  std::string target;  // train: "mf", "linear" or a configuration file; else a run, model,
+                       // checkpoint or source
   std::string output;  // file or folder to write; empty: the terminal
   Config config;       // defaults, file, environment and command line, in this order
+  std::vector<Assignment> assignments;  // the command line's part of it
 
   // predict, recommend
   std::vector<std::string> users;  // recommend: ids; empty and no users_file: all users
@@ -23,6 +29,8 @@ struct Options {
   std::string exclude;             // further ratings whose items are left out
   bool with_seen = false;          // recommend items that the user has rated as well
   int count = 10;
+  bool scores = false;  // predict, linear: raw scores as well
+  int top = 0;          // inspect, linear: the largest coefficients
 
   // convert, inspect, validate, doctor
   std::string to = "hdf5";

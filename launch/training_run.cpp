@@ -21,14 +21,6 @@
 
 namespace gradmill {
 namespace {
-/// The keys that a resumed run must share with its checkpoint.
-std::string identity(const Config& config) {
-  Config only_model;
-  only_model.model = config.model;
-  only_model.run.seed = config.run.seed;
-  return to_toml(only_model);
-}
-
 void write_text(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
@@ -44,6 +36,9 @@ std::string count_of(std::int64_t n, const char* what) {
   return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
 }
 
+/// every 0: never.
+bool is_due(std::int64_t epoch, std::int64_t every) { return every > 0 && epoch % every == 0; }
+
 /// One run on one rank, from data to model.
 class TrainingRun {
  public:
@@ -57,10 +52,11 @@ class TrainingRun {
   void resume(const Checkpoint& checkpoint);
   void train();
   bool run_epoch(std::int64_t epoch, Metrics& metrics);
-  void show(std::int64_t epoch, const Metrics& metrics);
+  void show(std::int64_t epoch, const Metrics& metrics, bool evaluated);
   void save(const std::string& parent, const std::string& name, std::int64_t epoch,
             const Metrics& metrics, bool final);
-  void keep(std::int64_t epoch, const Metrics& metrics, bool best);
+  bool checkpoint_due(std::int64_t epoch, bool last);
+  void keep(std::int64_t epoch, const Metrics& metrics, bool best, bool last);
   void finish();
   void write_report() const;
   std::string rate() const { return trainee_->unit() + "_per_second"; }
@@ -79,6 +75,7 @@ class TrainingRun {
   std::int64_t done_epochs_ = 0;
   bool finished_ = false;  // the trainee has come to its end
   double seconds_ = 0;     // of training, over all parts of a resumed run
+  std::int64_t last_checkpoint_ns_ = 0;
 };
 
 TrainingRun::TrainingRun(const Options& options, World& world, Log& log)
@@ -137,7 +134,7 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
   const CheckpointInfo& info = checkpoint.info();
   Config before;
   load_config_text(before, info.config, checkpoint.path());
-  expect(identity(before) == identity(config_), ErrorKind::checkpoint,
+  expect(model_toml(before) == model_toml(config_), ErrorKind::checkpoint,
          "{}: the checkpoint is of another model or seed; its configuration is in {}/config.toml",
          checkpoint.path(), directory_->path());
   expect(info.data_digest == trainee_->data().digest, ErrorKind::checkpoint,
@@ -176,7 +173,7 @@ bool TrainingRun::run_epoch(std::int64_t epoch, Metrics& metrics) {
   return more;
 }
 
-void TrainingRun::show(std::int64_t epoch, const Metrics& metrics) {
+void TrainingRun::show(std::int64_t epoch, const Metrics& metrics, bool evaluated) {
   ProgressState state;
   state.epoch = epoch + 1;
   state.epochs = config_.train.epochs;
@@ -190,7 +187,10 @@ void TrainingRun::show(std::int64_t epoch, const Metrics& metrics) {
   state.ranks = world_.world_size();
   state.seconds_left = static_cast<double>(config_.train.epochs - epoch - 1) * seconds_ /
                        static_cast<double>(epoch + 1);
-  progress_->epoch_end(state);
+  if (evaluated)
+    progress_->epoch_end(state);
+  else
+    progress_->update(state);
 }
 
 void TrainingRun::save(const std::string& parent, const std::string& name, std::int64_t epoch,
@@ -215,38 +215,59 @@ void TrainingRun::save(const std::string& parent, const std::string& name, std::
   trainee_->write(parent, name, info, final);
 }
 
-void TrainingRun::keep(std::int64_t epoch, const Metrics& metrics, bool best) {
+/// Whether this epoch gets a checkpoint, as rank 0 sees the clock; the run's last one does.
+bool TrainingRun::checkpoint_due(std::int64_t epoch, bool last) {
+  const CheckpointConfig& config = config_.checkpoint;
+  if (config.every == 0) return false;
+  if (last) return true;
+  if (!is_due(epoch + 1, config.every)) return false;
+  if (config.seconds == 0) return true;
+  std::int64_t due = world_.rank() == 0 && seconds_since(last_checkpoint_ns_) >= config.seconds;
+  comm_->all_reduce_sum(host(), VectorView<std::int64_t>{&due, 1, {}});
+  return due != 0;
+}
+
+void TrainingRun::keep(std::int64_t epoch, const Metrics& metrics, bool best, bool last) {
   const TraceSpan span(ctx_->tracer(), "save");
-  if (best) save(directory_->path(), "model", epoch, metrics, true);
-  if (config_.checkpoint.every == 0 || (epoch + 1) % config_.checkpoint.every != 0) return;
+  const bool decided = !best_->name().empty();
+  if (decided ? best : last) save(directory_->path(), "model", epoch, metrics, true);
+  if (!checkpoint_due(epoch, last)) return;
   if (metrics_log_) metrics_log_->sync();
   save(directory_->checkpoints(), checkpoint_name(epoch + 1), epoch, metrics, false);
+  last_checkpoint_ns_ = monotonic_ns();
   if (world_.rank() != 0) return;
   if (best) directory_->set_best(epoch + 1);
   prune_checkpoints(directory_->checkpoints(), config_.checkpoint.keep, best_->epoch() + 1);
 }
 
 void TrainingRun::train() {
+  const std::int64_t every = config_.train.evaluate_every > 0 ? config_.train.evaluate_every
+                             : best_->name().empty()          ? 0
+                                                              : 1;
+  last_checkpoint_ns_ = monotonic_ns();
   for (std::int64_t epoch = done_epochs_; epoch < config_.train.epochs && !finished_; ++epoch) {
     Metrics metrics;
-    finished_ = !run_epoch(epoch, metrics);
-    const bool last = finished_ || epoch + 1 == config_.train.epochs;
-    const bool evaluated = last || (epoch + 1) % config_.train.evaluate_every == 0;
+    const bool more = run_epoch(epoch, metrics);
+    bool last = !more || epoch + 1 == config_.train.epochs;
+    const bool evaluated = last || is_due(epoch + 1, every);
     if (evaluated) {
       const TraceSpan span(ctx_->tracer(), "evaluate");
       trainee_->evaluate(metrics);
     }
-    const bool best = evaluated && best_->update(epoch, metrics);
+    const bool decided = !best_->name().empty();
+    const bool best = (evaluated || !decided) && best_->update(epoch, metrics);
+    const bool patient = config_.train.patience == 0 || best_->since() < config_.train.patience;
+    finished_ = !more;
+    last = last || !patient;
     if (metrics_log_) metrics_log_->append({epoch + 1, epoch + 1, seconds_, metrics});
-    show(epoch, metrics);
-    keep(epoch, metrics, best);
+    show(epoch, metrics, evaluated);
+    keep(epoch, metrics, best, last);
     done_epochs_ = epoch + 1;
-    if (finished_) log_.info("stopped: " + trainee_->why_stopped());
-    if (config_.train.patience > 0 && best_->since() >= config_.train.patience) {
-      log_.info(fmt::format("stopped: {} has not improved for {} evaluations", best_->name(),
-                            best_->since()));
-      return;
-    }
+    if (finished_)
+      log_.info("stopped: " + trainee_->why_stopped());
+    else if (!patient)
+      return log_.info(fmt::format("stopped: {} has not improved for {} evaluations", best_->name(),
+                                   best_->since()));
   }
 }
 

@@ -26,14 +26,14 @@ Options parse(std::vector<const char*> words) {
 TEST(Config, WhatIsWrittenReadsBackTheSame) {
   Config config;
   config.run.name = "a \"quoted\" name\\";
-  config.model.regularization = 1.5e-7;
+  config.mf.regularization = 1.5e-7;
   config.train.epochs = 123456789012;
   config.data.has_ratings = false;
   Config back;
   load_config_text(back, to_toml(config), "x.toml");
   EXPECT_EQ(to_toml(back), to_toml(config));
   EXPECT_EQ(back.run.name, config.run.name);
-  EXPECT_EQ(back.model.regularization, 1.5e-7);
+  EXPECT_EQ(back.mf.regularization, 1.5e-7);
 }
 
 TEST(Config, AnUnknownKeyIsNamedWithLineAndNearest) {
@@ -61,12 +61,11 @@ TEST(Config, AWrongTypeIsNamed) {
 
 TEST(Config, CommandLineBeatsEnvironment) {
   ::setenv("GRADMILL_MODEL_NUM_FACTORS", "11", 1);
-  EXPECT_EQ(parse({"train", "mf", "--data", "x"}).config.model.num_factors, 11);
-  EXPECT_EQ(parse({"train", "mf", "--data", "x", "--num-factors", "12"}).config.model.num_factors,
-            12);
-  EXPECT_EQ(parse({"train", "mf", "--data", "x", "--set", "model.num_factors=13"})
-                .config.model.num_factors,
-            13);
+  EXPECT_EQ(parse({"train", "mf", "--data", "x"}).config.mf.num_factors, 11);
+  EXPECT_EQ(parse({"train", "mf", "--data", "x", "--num-factors", "12"}).config.mf.num_factors, 12);
+  EXPECT_EQ(
+      parse({"train", "mf", "--data", "x", "--set", "model.num_factors=13"}).config.mf.num_factors,
+      13);
   ::setenv("GRADMILL_MODEL_NUM_FACTOR", "11", 1);
   error_of([] { parse({"train", "mf", "--data", "x"}); }, ErrorKind::usage);
   ::unsetenv("GRADMILL_MODEL_NUM_FACTOR");
