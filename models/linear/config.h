@@ -41,6 +41,9 @@ struct LinearConfig {
       "auto";  // gradients of mini-batches: dense, sparse, sharded, auto (by counted bytes)
 };
 
+/// Whether an optimizer of that name sees mini-batches (else the full batch).
+bool is_mini_batch(const std::string& optimizer);
+
 LinearConfig with_defaults(LinearConfig config);
 /// Errors: ErrorKind::usage naming the key, its value and what is allowed.
 void validate(const LinearConfig& config);
