@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dist/communicator.h"
+#include "kernels/losses.h"
 #include "models/linear/config.h"
 #include "models/linear/samples.h"
 #include "models/state_tensor.h"
@@ -18,6 +19,11 @@ struct LinearShape {
   int outputs = 1;      // C: 1, or the number of classes (softmax, one against the rest)
   int num_classes = 0;  // 0: regression
 };
+
+/// What "auto" means for this many classes (0: regression): the loss, the number of outputs.
+/// Errors: ErrorKind::usage if the loss does not fit the labels.
+Loss linear_loss(const LinearConfig& config, int num_classes);
+LinearShape linear_shape(const LinearConfig& config, std::int64_t num_features, int num_classes);
 
 /// On the solver's device; the same on every rank.
 struct LinearParameters {
@@ -42,13 +48,17 @@ class LinearSolver {
   virtual std::string why_stopped() const = 0;
 
   virtual LinearParameters parameters() = 0;
-  /// Everything that decides the next epoch. After the caller has overwritten it: restored().
+  /// Everything that decides the next epoch; parameters() are "coefficients" and "intercepts" of it. Some of
+  /// it may be in host memory. After the caller has overwritten all of it (resume): restored().
   virtual std::vector<StateTensor> state() = 0;
   virtual void restored() = 0;
+  /// After the caller has overwritten parameters() only (warm start, the same values on every rank).
+  virtual void warm_started() = 0;
   /// "logistic regression, L-BFGS"
   virtual std::string describe() const = 0;
 };
 
+/// ctx: the device to train on; host: a CPU context with this rank's threads.
 /// Collective; takes this rank's samples. The shape and config (with_defaults) are equal on all ranks.
 /// Errors: ErrorKind::usage if the optimizer cannot do the loss or l1.
 std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Context& host,

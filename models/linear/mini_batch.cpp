@@ -1,0 +1,204 @@
+#include "models/linear/mini_batch.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/linear_pass/linear_pass.h"
+#include "kernels/vector_ops/vector_ops.h"
+#include "runtime/expect.h"
+#include "runtime/random.h"
+#include "runtime/trace.h"
+
+namespace gradmill {
+namespace {
+
+OptimizerKind kind_of(const std::string& name) {
+  if (name == "sgd") return OptimizerKind::sgd;
+  if (name == "adagrad") return OptimizerKind::adagrad;
+  if (name == "adam") return OptimizerKind::adam;
+  if (name == "adamw") return OptimizerKind::adamw;
+  require(name == "ftrl", "optimizer {}", name);
+  return OptimizerKind::ftrl;
+}
+
+Buffer<float> zeros(const Context& ctx, std::int64_t size) {
+  Buffer<float> buffer(ctx, size);
+  buffer.zero();
+  return buffer;
+}
+}  // namespace
+
+double learning_rate(const LinearConfig& config, std::int64_t step, std::int64_t planned) {
+  const auto t = static_cast<double>(step);
+  double rate = config.learning_rate;
+  if (step < config.warmup_steps) rate *= (t + 1) / static_cast<double>(config.warmup_steps);
+  if (config.schedule == "inverse_sqrt") {
+    const double from = std::max<double>(static_cast<double>(config.warmup_steps), 1);
+    return rate * std::sqrt(from / std::max(t + 1, from));
+  }
+  if (config.schedule == "constant" || planned <= 0) return rate;
+  const auto all = static_cast<double>(planned);
+  const double done = std::clamp(t / all, 0.0, 1.0);
+  if (config.schedule == "linear") return rate * (1 - done);
+  if (config.schedule == "cosine") return rate * 0.5 * (1 + std::cos(3.141592653589793 * done));
+  return rate * (done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01);  // step
+}
+
+MiniBatchSolver::MiniBatchSolver(const Context& ctx, const Context& host, Communicator& comm,
+                                 const LinearConfig& config, std::uint64_t seed,
+                                 const LinearShape& shape, const Loss& loss, Samples mine,
+                                 std::vector<std::int32_t> order, std::string what)
+    : ctx_(ctx),
+      comm_(comm),
+      config_(config),
+      seed_(seed),
+      shape_(shape),
+      loss_kind_(loss),
+      what_(std::move(what)),
+      batches_(ctx, host, comm, std::move(mine), config.intercept, config.global_batch,
+               config.exchange == "dense" && comm.world_size() > 1, seed),
+      user_(ctx, shape, order),
+      stride_(table_stride(shape.outputs)),
+      num_slots_(optimizer_slots(kind_of(config.optimizer), static_cast<float>(config.momentum))) {
+  const std::int64_t rows = shape.num_features + 1;
+  parameters_ = zeros(ctx, rows * stride_);
+  accumulator_ = zeros(ctx, rows * stride_);
+  slots_ = zeros(ctx, rows * num_slots_ * shape.outputs);
+  if (config.average) averages_ = zeros(ctx, rows * stride_);
+  seen_ = Buffer<std::int32_t>(ctx, rows);
+  seen_.zero();
+  slopes_ = Buffer<float>(ctx, std::max<std::int64_t>(batches_.max_rows(), 1) * shape.outputs);
+  row_losses_ = Buffer<float>(ctx, std::max<std::int64_t>(batches_.rows(), 1));
+  rates_ = Buffer<float>(ctx, batches_.size() + 1);
+  total_ = Buffer<double>(ctx, 1);
+  if (comm.world_size() > 1) packed_ = Buffer<float>(ctx, batches_.max_columns() * shape.outputs);
+}
+
+OptimizerStep MiniBatchSolver::step_numbers(std::int64_t step, double rate) const {
+  OptimizerStep numbers;
+  numbers.kind = kind_of(config_.optimizer);
+  numbers.rate = static_cast<float>(rate);
+  numbers.l1 = static_cast<float>(config_.l1);
+  numbers.l2 = static_cast<float>(config_.l2);
+  numbers.momentum = static_cast<float>(config_.momentum);
+  numbers.beta1 = static_cast<float>(config_.beta1);
+  numbers.beta2 = static_cast<float>(config_.beta2);
+  numbers.epsilon = static_cast<float>(config_.epsilon);
+  numbers.ftrl_beta = static_cast<float>(config_.ftrl_beta);
+  const auto made = static_cast<double>(step + 1);
+  numbers.steps = static_cast<float>(made);
+  numbers.unbias1 = static_cast<float>(1 / (1 - std::pow(config_.beta1, made)));
+  numbers.unbias2 = static_cast<float>(1 / (1 - std::pow(config_.beta2, made)));
+  return numbers;
+}
+
+bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
+  const TraceSpan span(ctx_.tracer(), "linear epoch");
+  const std::int64_t steps = batches_.size(), first = epoch * steps,
+                     planned = config_.planned_epochs * steps;
+  std::vector<float> cumulative{0};
+  std::vector<double> rates;
+  double sum = 0;
+  for (std::int64_t s = 0; s < steps; ++s) {
+    rates.push_back(learning_rate(config_, first + s, planned));
+    cumulative.push_back(static_cast<float>(sum += rates.back()));
+  }
+  rates_.upload({cumulative.data(), cumulative.size()});
+  last_rate_ = rates.back();
+  if (!averages_.empty()) averages_.zero();
+  const Permutation order(static_cast<std::uint64_t>(steps), seed_,
+                          static_cast<std::uint64_t>(epoch));
+  for (std::int64_t s = 0; s < steps; ++s)
+    run_step(static_cast<std::int64_t>(order(static_cast<std::uint64_t>(s))),
+             static_cast<std::int32_t>(s),
+             step_numbers(first + s, rates[static_cast<std::size_t>(s)]));
+
+  linear_settle(ctx_, {step_numbers(first + steps - 1, rates.back()),
+                       static_cast<std::int32_t>(steps), rates_.view(), table(parameters_), slots(),
+                       seen_.view(), averages_.empty() ? MatrixView<float>{} : table(averages_)});
+  publish();
+  ::gradmill::sum(ctx_, {row_losses_.view().slice(0, batches_.rows()), total_.view()});
+  comm_.all_reduce_sum(ctx_, total_.view());
+  copy_bytes(ctx_, &loss_, Device{}, total_.view().data, ctx_.device(), sizeof loss_);
+  ctx_.synchronize();
+  loss_ /= batches_.total_weight();
+  expect(std::isfinite(loss_), ErrorKind::not_finite,
+         "the loss of epoch {} is {}; lower optimizer.learning_rate, which is {}, or standardize "
+         "the features",
+         epoch, loss_, config_.learning_rate);
+  return true;
+}
+
+void MiniBatchSolver::run_step(std::int64_t index, std::int32_t step,
+                               const OptimizerStep& numbers) {
+  const MiniBatches::Batch batch = batches_.batch(index);
+  const std::int64_t rows = batch.labels.size;
+  const MatrixView<float> slopes = slopes_.matrix(rows, shape_.outputs, shape_.outputs);
+  linear_batch_slopes(
+      ctx_, {batch.matrix, batch.labels, batch.weights, loss_kind_, config_.intercept, batch.scale,
+             table(parameters_), row_losses_.view().slice(batch.first_row, rows), slopes});
+  MatrixView<float> gradient{};
+  if (comm_.world_size() > 1) {
+    gradient = packed_.matrix(batch.num_columns, shape_.outputs, shape_.outputs);
+    linear_batch_gradient(ctx_, {batch.matrix, batch.columns, config_.intercept, slopes, gradient,
+                                 table(accumulator_)});
+    comm_.all_reduce_sum(ctx_, gradient.flat());
+  }
+  linear_batch_update(
+      ctx_, {batch.matrix, batch.columns, config_.intercept, slopes, gradient, 0, batch.num_columns,
+             numbers, step, rates_.view(), table(parameters_), slots(), seen_.view(),
+             averages_.empty() ? MatrixView<float>{} : table(averages_), table(accumulator_)});
+}
+
+/// The user's parameters from the solver's.
+void MiniBatchSolver::publish() {
+  const MatrixView<float> from = table(averages_.empty() ? parameters_ : averages_);
+  const std::int64_t n = shape_.num_features;
+  user_.from(from.rows_slice(0, n), {from.row(n), shape_.outputs, ctx_.device()});
+}
+
+void MiniBatchSolver::warm_started() {
+  const MatrixView<float> own = table(parameters_);
+  const std::int64_t n = shape_.num_features;
+  user_.to(own.rows_slice(0, n), {own.row(n), shape_.outputs, ctx_.device()});
+  if (num_slots_ == 0) return;
+  // Through the host, once a run.
+  const std::vector<float> parameters = parameters_.to_host();
+  std::vector<float> start(static_cast<std::size_t>(slots_.size()));
+  const OptimizerStep numbers = step_numbers(0, config_.learning_rate);
+  const std::int64_t outputs = shape_.outputs;
+  for (std::int64_t j = 0; j <= n; ++j) {
+    for (std::int64_t c = 0; c < outputs; ++c) {
+      float slot[2];
+      optimizer_start(numbers, parameters[static_cast<std::size_t>(j * stride_ + c)], slot[0],
+                      slot[1]);
+      for (std::int64_t s = 0; s < num_slots_; ++s)
+        start[static_cast<std::size_t>((j * num_slots_ + s) * outputs + c)] = slot[s];
+    }
+  }
+  slots_.upload({start.data(), start.size()});
+  ctx_.synchronize();
+}
+
+std::vector<std::pair<std::string, double>> MiniBatchSolver::progress() const {
+  return {{"learning_rate", last_rate_}, {"steps", static_cast<double>(batches_.size())}};
+}
+
+std::vector<StateTensor> MiniBatchSolver::state() {
+  std::vector<StateTensor> tensors = user_.state();
+  tensors.push_back(StateTensor::whole("optimizer.parameters", table(parameters_)));
+  if (num_slots_ > 0) tensors.push_back(StateTensor::whole("optimizer.slots", slots()));
+  return tensors;
+}
+
+std::string MiniBatchSolver::describe() const {
+  std::string text =
+      what_ + fmt::format(", {} batches of {}", batches_.size(), config_.global_batch);
+  if (comm_.world_size() > 1)
+    text +=
+        fmt::format(", exchanges {:.3g} MB an epoch",
+                    static_cast<double>(batches_.touched() * shape_.outputs) * sizeof(float) / 1e6);
+  return text;
+}
+
+}  // namespace gradmill

@@ -1,0 +1,58 @@
+// Mini-batch optimizers of linear models.
+#pragma once
+
+#include <array>
+
+#include "models/linear/batches.h"
+#include "models/linear/parameters.h"
+
+namespace gradmill {
+
+/// The learning rate of step t (from 0) of `planned` steps (0: unknown).
+double learning_rate(const LinearConfig& config, std::int64_t step, std::int64_t planned);
+
+class MiniBatchSolver final : public LinearSolver {
+ public:
+  MiniBatchSolver(const Context& ctx, const Context& host, Communicator& comm,
+                  const LinearConfig& config, std::uint64_t seed, const LinearShape& shape,
+                  const Loss& loss, Samples mine, std::vector<std::int32_t> order,
+                  std::string what);
+  bool run_epoch(std::int64_t epoch) override;
+  double loss() override { return loss_; }
+  std::vector<std::pair<std::string, double>> progress() const override;
+  std::string why_stopped() const override { return {}; }
+  LinearParameters parameters() override { return user_.view(); }
+  std::vector<StateTensor> state() override;
+  void restored() override {}
+  void warm_started() override;
+  std::string describe() const override;
+
+ private:
+  OptimizerStep step_numbers(std::int64_t step, double rate) const;
+  void run_step(std::int64_t batch, std::int32_t step, const OptimizerStep& numbers);
+  void publish();
+  MatrixView<float> table(Buffer<float>& buffer) const {
+    return buffer.matrix(shape_.num_features + 1, shape_.outputs, stride_);
+  }
+  MatrixView<float> slots() {
+    const std::int64_t cols = num_slots_ * shape_.outputs;
+    return slots_.matrix(shape_.num_features + 1, cols, cols);
+  }
+
+  const Context& ctx_;
+  Communicator& comm_;
+  const LinearConfig config_;
+  const std::uint64_t seed_;
+  const LinearShape shape_;
+  const Loss loss_kind_;
+  const std::string what_;
+  MiniBatches batches_;
+  UserParameters user_;
+  const std::int64_t stride_, num_slots_;
+  Buffer<float> parameters_, slots_, averages_, accumulator_, slopes_, row_losses_, rates_, packed_;
+  Buffer<std::int32_t> seen_;
+  Buffer<double> total_;
+  double loss_ = 0, last_rate_ = 0;
+};
+
+}  // namespace gradmill

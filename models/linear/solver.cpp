@@ -1,0 +1,118 @@
+#include "models/linear/solver.h"
+
+#include "models/linear/mini_batch.h"
+#include "models/linear/newton_cg.h"
+#include "models/linear/quasi_newton.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+
+std::string loss_name(const LinearConfig& config, int num_classes) {
+  if (config.loss != "auto") return config.loss;
+  if (num_classes == 0) return "squared";
+  if (config.multiclass == "softmax") return "softmax";
+  return num_classes <= 2 || config.multiclass == "one_vs_rest" ? "logistic" : "softmax";
+}
+
+LossKind kind_of(const std::string& name) {
+  if (name == "squared") return LossKind::squared;
+  if (name == "logistic") return LossKind::logistic;
+  if (name == "softmax") return LossKind::softmax;
+  if (name == "hinge") return LossKind::hinge;
+  if (name == "squared_hinge") return LossKind::squared_hinge;
+  if (name == "huber") return LossKind::huber;
+  if (name == "quantile") return LossKind::quantile;
+  require(name == "poisson", "loss {}", name);
+  return LossKind::poisson;
+}
+
+std::string title(LossKind kind) {
+  switch (kind) {
+    case LossKind::squared:
+      return "least squares";
+    case LossKind::logistic:
+      return "logistic regression";
+    case LossKind::softmax:
+      return "softmax regression";
+    case LossKind::hinge:
+      return "support vector machine";
+    case LossKind::squared_hinge:
+      return "support vector machine (squared hinge)";
+    case LossKind::huber:
+      return "Huber regression";
+    case LossKind::quantile:
+      return "quantile regression";
+    case LossKind::poisson:
+      return "Poisson regression";
+  }
+  return "";
+}
+
+bool has_kink(LossKind kind) { return kind == LossKind::hinge || kind == LossKind::quantile; }
+
+/// The optimizer that "auto" means: Newton's method where the objective is smooth, else OWL-QN for l1.
+std::string choose_optimizer(const LinearConfig& config, const Loss& loss) {
+  if (config.optimizer != "auto") return config.optimizer;
+  if (has_kink(loss.kind)) return "adagrad";
+  return config.l1 > 0 ? "owlqn" : "newton_cg";
+}
+}  // namespace
+
+Loss linear_loss(const LinearConfig& config, int num_classes) {
+  const std::string name = loss_name(config, num_classes);
+  const Loss loss{kind_of(name), static_cast<float>(config.loss_parameter)};
+  const bool classifies =
+      name == "logistic" || name == "softmax" || name == "hinge" || name == "squared_hinge";
+  expect(!classifies || num_classes >= 2, ErrorKind::usage,
+         "loss \"{}\" needs classes, and the labels are {}", name,
+         num_classes == 1 ? "of one class only" : "numbers");
+  expect(config.multiclass != "softmax" || name == "softmax" || num_classes == 0, ErrorKind::usage,
+         "multiclass = \"softmax\" does not go with loss \"{}\"", name);
+  expect(name != "softmax" || config.multiclass != "one_vs_rest", ErrorKind::usage,
+         "multiclass = \"one_vs_rest\" does not go with loss \"softmax\"; use \"logistic\"");
+  return loss;
+}
+
+LinearShape linear_shape(const LinearConfig& config, std::int64_t num_features, int num_classes) {
+  const bool softmax = linear_loss(config, num_classes).kind == LossKind::softmax;
+  return {num_features, num_classes > 2 || softmax ? num_classes : 1, num_classes};
+}
+
+std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Context& host,
+                                                 Communicator& comm, const LinearConfig& config,
+                                                 std::uint64_t seed, const LinearShape& shape,
+                                                 Samples mine) {
+  const Loss loss = linear_loss(config, shape.num_classes);
+  require(mine.num_features == shape.num_features, "{} features of {}", mine.num_features,
+          shape.num_features);
+  require(static_cast<std::int64_t>(mine.labels.size()) == mine.rows(), "{} labels of {} rows",
+          mine.labels.size(), mine.rows());
+  LinearConfig own = config;
+  own.optimizer = choose_optimizer(config, loss);
+  own = with_defaults(own);
+  const std::string what =
+      title(loss.kind) +
+      (shape.outputs > 1 && loss.kind != LossKind::softmax ? ", one class against the rest" : "");
+  const bool smooth_only =
+      own.optimizer == "lbfgs" || own.optimizer == "owlqn" || own.optimizer == "newton_cg";
+  expect(!(smooth_only && has_kink(loss.kind)), ErrorKind::usage,
+         "optimizer \"{}\" needs a smooth loss, and this one has a kink; use "
+         "\"coordinate_descent\", or a mini-batch optimizer such as \"adagrad\"",
+         own.optimizer);
+  expect(!(own.l1 > 0 && (own.optimizer == "lbfgs" || own.optimizer == "newton_cg")),
+         ErrorKind::usage, "optimizer \"{}\" cannot do l1; use \"owlqn\"", own.optimizer);
+  auto order = order_columns_by_frequency(host, comm, mine);
+  if (is_mini_batch(own.optimizer))
+    return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
+                                             std::move(mine), std::move(order),
+                                             what + ", " + own.optimizer);
+  if (own.optimizer == "newton_cg")
+    return std::make_unique<NewtonSolver>(ctx, host, comm, own, shape, loss, std::move(mine),
+                                          std::move(order), what + ", Newton-CG");
+  return std::make_unique<QuasiNewtonSolver>(ctx, host, comm, own, shape, loss, std::move(mine),
+                                             std::move(order),
+                                             what + (own.l1 > 0 ? ", OWL-QN" : ", L-BFGS"));
+}
+
+}  // namespace gradmill
