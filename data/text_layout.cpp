@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "data/byte_source.h"
 #include "data/text_fields.h"
+#include "data/text_sample.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -15,77 +15,7 @@ using Names = std::vector<std::string>;
 
 constexpr std::size_t kSampleRecords = 100;
 
-bool is_number(std::string_view text) {
-  float value;
-  return parse_value(trimmed(text), value);
-}
-
-/// The first records of the file, as text that ends at a record's end.
-struct Sample {
-  std::string text;
-  bool is_whole = false;  // the text is the whole file
-  std::size_t begin = 0;  // behind the byte-order mark
-  std::vector<Names> records;
-  std::vector<std::size_t> ends;
-};
-
-void read_head(const std::string& path, Sample& sample) {
-  // Quoted newlines are no ends of records, so with quotes the longest record must fit.
-  const auto source = open_byte_source(path);
-  std::string& text = sample.text;
-  for (std::size_t want = 1 << 14; !sample.is_whole && text.size() <= kMaxLineBytes; want *= 2) {
-    const std::size_t had = text.size();
-    text.resize(want);
-    text.resize(had + source->read(text.data() + had, want - had));
-    sample.is_whole = text.size() < want;
-    const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-    if (lines > kSampleRecords && text.find('"') == std::string::npos) break;
-  }
-  sample.begin = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-  expect(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), ErrorKind::data,
-         "{}:1: UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)", path);
-  const std::size_t cr = text.find('\r');
-  expect(cr == std::string::npos || text.find('\n') != std::string::npos || cr + 1 == text.size(),
-         ErrorKind::data, "{}:1: lines end with CR only; convert them to LF (tr '\\r' '\\n')",
-         path);
-}
-
-void take_sample(Sample& sample, const CsvDialect& dialect, std::size_t count) {
-  sample.records.clear();
-  sample.ends.clear();
-  CsvTokenizer tokenizer(dialect);
-  std::vector<CsvField> fields;
-  std::size_t pos = sample.begin;
-  while (sample.records.size() < count && tokenizer.next(sample.text, pos, fields)) {
-    // A record that the head of the file cuts off would mislead.
-    if (pos == sample.text.size() && !sample.is_whole && !sample.records.empty()) break;
-    if (fields.size() == 1 && !fields[0].quoted && trimmed(fields[0].text).empty()) continue;
-    auto& record = sample.records.emplace_back();
-    for (const CsvField& field : fields) record.emplace_back(field.text);
-    sample.ends.push_back(pos);
-  }
-}
-
-// The first of the usual delimiters that cuts all of the first records into equally many fields.
-std::string find_delimiter(Sample& sample, bool quotes) {
-  std::string best;
-  std::size_t best_fields = 1;
-  for (const char* delimiter : {"::", "\t", ",", ";", "|", " "}) {
-    take_sample(sample, {delimiter, quotes}, kSampleRecords);
-    if (sample.records.empty()) return ",";
-    const std::size_t fields = sample.records[0].size();
-    const bool even = std::all_of(sample.records.begin(), sample.records.end(),
-                                  [&](const Names& r) { return r.size() == fields; });
-    if (even && fields >= 2) return delimiter;
-    if (fields > best_fields) {
-      best = delimiter;
-      best_fields = fields;
-    }
-  }
-  return best;
-}
-
-bool is_header(const Sample& sample, const RatingReadOptions& options) {
+bool is_header(const TextSample& sample, const RatingReadOptions& options) {
   if (options.header != RatingReadOptions::Header::detect)
     return options.header == RatingReadOptions::Header::yes;
   const Names& first = sample.records[0];
@@ -109,7 +39,7 @@ bool is_timestamp(const Names& record, std::size_t column) {
 
 // Columns are called by their positions, unless a header has usual names; those that were not asked
 // for are then 1, 2, 3 and perhaps 4.
-std::vector<Role> find_roles(const std::string& path, const Sample& sample, bool header,
+std::vector<Role> find_roles(const std::string& path, const TextSample& sample, bool header,
                              RatingReadOptions options) {
   Names names = sample.records[0];
   const bool by_name =
@@ -163,15 +93,16 @@ TextLayout detect_text_layout(const std::string& path, const RatingReadOptions& 
          "a delimiter cannot hold quotes or newlines");
   TextLayout layout;
   layout.lists = options.layout == RatingReadOptions::Layout::lists;
-  Sample sample;
-  read_head(path, sample);
+  TextSample sample;
+  read_text_head(path, kSampleRecords, sample);
   layout.data_begin = static_cast<std::int64_t>(sample.begin);
   layout.dialect = {options.delimiter, options.quotes && !layout.lists};
   if (options.delimiter.empty())
-    layout.dialect.delimiter = layout.lists ? " " : find_delimiter(sample, options.quotes);
+    layout.dialect.delimiter =
+        layout.lists ? " " : find_delimiter(sample, options.quotes, kSampleRecords);
   const bool has_delimiter = !layout.dialect.delimiter.empty();
   if (!has_delimiter) layout.dialect.delimiter = ",";
-  take_sample(sample, layout.dialect, kSampleRecords);
+  take_records(sample, layout.dialect, kSampleRecords);
   layout.has_rows = !sample.records.empty();
   expect(!layout.has_rows || sample.ends[0] <= kMaxLineBytes, ErrorKind::data,
          "{}:1: the first line is longer than 1 MiB; expected a line for each rating", path);
