@@ -60,4 +60,28 @@ inline const char* plain_value(const char* p, float& value) {
   return p;
 }
 
+// At most 15 digits and 22 places: both parts are exact in double, so one division rounds correctly.
+inline const char* plain_number(const char* p, double& number) {
+  constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  const bool negative = *p == '-';
+  p += negative;
+  const char* begin = p;
+  std::uint64_t n = 0;
+  while (is_digit(*p)) n = n * 10 + static_cast<std::uint64_t>(*p++ - '0');
+  auto digits = p - begin;
+  std::ptrdiff_t places = 0;
+  if (*p == '.') {
+    const char* point = p++;
+    while (is_digit(*p)) n = n * 10 + static_cast<std::uint64_t>(*p++ - '0');
+    places = p - point - 1;
+    digits += places;
+  }
+  if (digits == 0 || digits > 15) return nullptr;
+  number = static_cast<double>(n) / kPowersOfTen[places];
+  if (negative) number = -number;
+  return p;
+}
+
 }  // namespace gradmill
