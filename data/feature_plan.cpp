@@ -11,7 +11,6 @@
 namespace gradmill {
 namespace {
 
-constexpr std::int64_t kMaxFeatures = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxDenseWeights = 1 << 24;
 
 /// The columns that are read, as they are asked for.

@@ -60,8 +60,8 @@ class OpenSlice {
     for (const Hdf5Column& column : columns_) {
       children_.emplace_back();
       if (!column.direct && row_ < end_)
-        children_.back() = std::make_unique<Hdf5ChildColumn>(slice.path, column, row_, end_ - row_,
-                                                             ChildLimits{});
+        children_.back() =
+            std::make_unique<Hdf5ChildColumn>(slice.path, column, row_, end_ - row_, ChildLimits{});
     }
   }
 
@@ -118,11 +118,9 @@ class Values {
   std::uint64_t bits() {
     char bytes[8] = {};
     std::memcpy(bytes, left_.data(), element_.bytes);
-    if (element_.big_endian) std::reverse(bytes, bytes + element_.bytes);
     left_.remove_prefix(element_.bytes);
-    std::uint64_t bits;
-    std::memcpy(&bits, bytes, 8);
-    return bits;
+    const auto bits = std::bit_cast<std::uint64_t>(bytes);
+    return element_.big_endian ? __builtin_bswap64(bits) >> (64 - 8 * element_.bytes) : bits;
   }
   FieldVerdict put_integer(const RecordRules& rules, std::size_t c, RecordColumn& to) {
     const std::uint64_t value = bits();
@@ -166,9 +164,9 @@ class Hdf5Records : public RecordStream {
   Hdf5Records(const std::vector<std::string>& files, const RecordReadOptions& options)
       : options_(options),
         pool_(options.threads),
-        rules_(options.columns.empty() && !files.empty() ? columns_of_file(files[0])
-                                                         : options.columns,
-               options.missing) {
+        rules_(
+            options.columns.empty() && !files.empty() ? columns_of_file(files[0]) : options.columns,
+            options.missing) {
     expect(options.parts >= 1 && options.part >= 0 && options.part < options.parts,
            ErrorKind::usage, "part {} of {} does not exist", options.part, options.parts);
     expect(!rules_.columns().empty(), ErrorKind::data,

@@ -114,8 +114,9 @@ FieldVerdict RecordRules::put_integer(std::size_t column, std::int64_t number,
 std::string RecordRules::message(std::size_t column, FieldVerdict verdict,
                                  std::string_view shown) const {
   const ColumnSpec& spec = columns_[column];
-  const std::string found =
-      shown.empty() ? "is missing" : fmt::format("is {}", quoted_field(shown));
+  std::string found = shown.empty() ? "is missing" : fmt::format("is {}", quoted_field(shown));
+  if (verdict == FieldVerdict::missing && !shown.empty())
+    found = fmt::format("is missing ({})", quoted_field(shown));
   std::string expected = spec.kind == ColumnKind::number ? "a number" : "a text";
   if (verdict == FieldVerdict::no_number)
     expected += " (in a categorical or hashed column any text may stand)";

@@ -1,0 +1,352 @@
+// Records of all formats: columns, kinds, missing values, parts, threads, bad records.
+#include "data/record_stream.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <random>
+
+#include "data/json_line.h"
+#include "data/tf_example.h"
+#include "data/tfrecord.h"
+#include "tests/data/text_files.h"
+#include "tests/support/error_of.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/temporary_folder.h"
+
+namespace gradmill {
+namespace {
+
+using testing::error_of;
+using testing::gzipped;
+using testing::shared_data;
+using testing::TemporaryFolder;
+using Rows = std::vector<std::vector<std::string>>;
+
+/// All values as text; numbers as printed, missing ones as "-".
+Rows read_all(RecordStream& stream) {
+  Rows rows;
+  RecordChunk chunk;
+  while (stream.next(chunk)) {
+    EXPECT_EQ(chunk.first_row, static_cast<std::int64_t>(rows.size()));
+    for (std::int64_t r = 0; r < chunk.rows; ++r) {
+      auto& row = rows.emplace_back();
+      for (const RecordColumn& column : chunk.columns) {
+        if (column.kind == ColumnKind::number) {
+          const double x = column.numbers.at(static_cast<std::size_t>(r));
+          row.push_back(std::isnan(x) ? "-" : fmt::format("{}", x));
+        } else {
+          const auto text = column.texts.text(r);
+          row.emplace_back(text.empty() ? "-" : text);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(stream.report().rows, static_cast<std::int64_t>(rows.size()));
+  return rows;
+}
+
+Rows read(const std::string& path, const RecordReadOptions& options = {}) {
+  return read_all(*open_records(path, options));
+}
+
+std::string names_and_kinds(const RecordStream& stream) {
+  std::string text;
+  for (const ColumnSpec& c : stream.columns())
+    text += c.name + (c.kind == ColumnKind::number ? ":n " : ":t ");
+  return text;
+}
+
+TEST(RecordStream, HeaderKindsAndMissingValuesAreFound) {
+  TemporaryFolder folder;
+  const auto path = folder.write(
+      "a.csv", "name,age,city\nAnn,31,\"Paris, France\"\nBob,?,NA\n\"say \"\"hi\"\"\",4.5e1,x\n\n");
+  const auto stream = open_records(path, {});
+  EXPECT_EQ(names_and_kinds(*stream), "name:t age:n city:t ");
+  EXPECT_EQ(read_all(*stream),
+            (Rows{{"Ann", "31", "Paris, France"}, {"Bob", "-", "-"}, {"say \"hi\"", "45", "x"}}));
+}
+
+TEST(RecordStream, WithoutAHeaderColumnsAreCalledByPosition) {
+  TemporaryFolder folder;
+  const auto stream =
+      open_records(folder.write("a.data", "39, State-gov, <=50K.\n5, ?, >50K.\n"), {});
+  EXPECT_EQ(names_and_kinds(*stream), "1:n 2:t 3:t ");
+  EXPECT_EQ(read_all(*stream), (Rows{{"39", "State-gov", "<=50K."}, {"5", "-", ">50K."}}));
+}
+
+TEST(RecordStream, ColumnsCanBeChosenTwiceStrippedAndKeptWithBlanks) {
+  TemporaryFolder folder;
+  RecordReadOptions options;
+  options.quotes = false;
+  ColumnSpec blanks{"text", ColumnKind::text}, label{"y", ColumnKind::text};
+  blanks.keep_blanks = true;
+  label.strip = ".";
+  options.columns = {label, blanks, {"text", ColumnKind::text}, {"3", ColumnKind::text}};
+  const auto path = folder.write("a.tsv", "y\ttext\tn\r\nno..\t  \"a b\" \t007\r\nyes\tc\t1\r\n");
+  EXPECT_EQ(read(path, options),
+            (Rows{{"no", "  \"a b\" ", "\"a b\"", "007"}, {"yes", "c", "c", "1"}}));
+}
+
+TEST(RecordStream, BadRecordsAreNamedOrCounted) {
+  TemporaryFolder folder;
+  const auto path = folder.write("a.csv", "y,x\n1,2\n3\n4,abc\n5,1e400\n6,inf\n7,8\n");
+  RecordReadOptions options;
+  options.columns = {{"x", ColumnKind::number}};
+  EXPECT_EQ(std::string(error_of([&] { read(path, options); }).what()),
+            path + ":3:1: 1 fields; expected 2 as in the first line");
+  options.bad_records = BadRecords::skip;
+  const auto stream = open_records(path, options);
+  EXPECT_EQ(read_all(*stream), (Rows{{"2"}, {"8"}}));
+  EXPECT_EQ(stream->report().skipped, 4);
+  EXPECT_EQ(stream->report().examples.at(1),
+            path +
+                ":4:3: column \"x\" is \"abc\"; expected a number (in a categorical or hashed "
+                "column any text may stand)");
+  EXPECT_EQ(stream->report().skipped_by, (std::array<std::int64_t, 4>{2, 0, 1, 1}));
+}
+
+TEST(RecordStream, RequiredAllowedAndNonNegativeValues) {
+  TemporaryFolder folder;
+  const auto path = folder.write("a.csv", "label,w\na,1\n,1\nc,1\nb,-1\nb,0\n");
+  ColumnSpec label{"label", ColumnKind::text}, weight{"w", ColumnKind::number};
+  label.required = weight.required = weight.non_negative = true;
+  label.allowed = {"a", "b"};
+  RecordReadOptions options;
+  options.columns = {label, weight};
+  options.bad_records = BadRecords::skip;
+  const auto stream = open_records(path, options);
+  EXPECT_EQ(read_all(*stream), (Rows{{"a", "1"}, {"b", "0"}}));
+  ASSERT_EQ(stream->report().examples.size(), 3u);
+  EXPECT_EQ(stream->report().examples[0],
+            path + ":3:1: column \"label\" is missing; expected a text");
+  EXPECT_EQ(stream->report().examples[1],
+            path + ":4:1: column \"label\" is \"c\"; expected one of a, b");
+  EXPECT_EQ(stream->report().examples[2],
+            path + ":5:3: column \"w\" is \"-1\"; expected a number of at least 0");
+}
+
+TEST(RecordStream, UnknownAndAmbiguousColumns) {
+  TemporaryFolder folder;
+  const auto path = folder.write("a.csv", "y,x,x\n1,2,3\n");
+  RecordReadOptions options;
+  options.columns = {{"z"}};
+  EXPECT_EQ(std::string(error_of([&] { read(path, options); }).what()),
+            path + ":1: there is no column \"z\"; there are: y, x, x");
+  options.columns = {{"x"}};
+  EXPECT_THROW(read(path, options), Error);
+  options.columns = {{"3"}};
+  EXPECT_EQ(read(path, options), (Rows{{"3"}}));
+}
+
+/// Random CSV records with quotes, newlines, CRLF and missing values.
+std::string random_csv(std::uint32_t seed, int rows, std::string& last) {
+  std::mt19937 random(seed);
+  std::string text = "label,num,txt\n";
+  for (int r = 0; r < rows; ++r) {
+    const auto pick = random() % 5;
+    last = pick == 0   ? "\"a,\"\"b\"\"\nc\""
+           : pick == 1 ? "?"
+           : pick == 2 ? "plain text"
+           : pick == 3 ? "\xC3\xA9t\xC3\xA9"
+                       : "\"q\"";
+    text += std::to_string(random() % 2) + "," +
+            (random() % 7 ? std::to_string(static_cast<int>(random() % 2000) - 1000) + ".25" : "") +
+            "," + last + (random() % 2 ? "\r\n" : "\n");
+  }
+  return text;
+}
+
+TEST(RecordStream, ThreadsPartsAndChunksGiveTheSameRecords) {
+  TemporaryFolder folder;
+  for (const int rows : {1, 31, 32, 33, 257, 3000}) {
+    std::string last;
+    const std::string text = random_csv(static_cast<std::uint32_t>(rows), rows, last);
+    const auto plain = folder.write("a.csv", text),
+               packed = folder.write("b.csv.gz", gzipped(text));
+    const Rows want = read(plain);
+    ASSERT_EQ(want.size(), static_cast<std::size_t>(rows));
+    for (const auto& path : {plain, packed})
+      for (const int threads : {1, 3})
+        for (const int parts : {1, 2, 5}) {
+          Rows got;
+          for (int part = 0; part < parts; ++part) {
+            RecordReadOptions options;
+            options.threads = threads;
+            options.part = part;
+            options.parts = parts;
+            options.chunk_rows = 100;
+            const Rows rows_of_part = read(path, options);
+            got.insert(got.end(), rows_of_part.begin(), rows_of_part.end());
+          }
+          EXPECT_EQ(got, want) << path << ", threads " << threads << ", parts " << parts;
+        }
+  }
+}
+
+TEST(RecordStream, JsonLines) {
+  TemporaryFolder folder;
+  const auto path = folder.write(
+      "a.jsonl",
+      "{\"a\": 1, \"b\": \"x\\n\\u00e9\\ud83d\\ude00\", \"deep\": {\"c\": [1, \"]\"]}}\n\n"
+      " { \"b\" : null , \"a\" : -2.5e-1 }\r\n{\"b\": \"\", \"c\": true}\n{\"a\": NaN}");
+  const auto stream = open_records(path, {});
+  EXPECT_EQ(names_and_kinds(*stream), "a:n b:t c:n ");
+  EXPECT_EQ(read_all(*stream), (Rows{{"1", "x\n\xC3\xA9\xF0\x9F\x98\x80", "-"},
+                                     {"-0.25", "-", "-"},
+                                     {"-", "-", "1"},
+                                     {"-", "-", "-"}}));
+}
+
+TEST(RecordStream, BadJsonLines) {
+  TemporaryFolder folder;
+  const auto path = folder.write("a.jsonl",
+                                 "{\"a\": 1}\n{\"a\": \"x\"}\n{\"a\": [1]}\n{\"a\": 1, \"a\": 2}\n"
+                                 "{\"a\": 01}\n[1]\n{\"a\": 1} x\n{\"a\": 1e999}\n{\"a\": 2}\n"
+                                 "{\"a\": \"\\ud800\"}\n{\"a\": 3,}\n{\"a\"");
+  RecordReadOptions options;
+  options.bad_records = BadRecords::skip;
+  options.columns = {{"a", ColumnKind::number}};
+  const auto stream = open_records(path, options);
+  EXPECT_EQ(read_all(*stream), (Rows{{"1"}, {"2"}}));
+  EXPECT_EQ(stream->report().skipped, 10);
+  EXPECT_EQ(stream->report().examples.at(0),
+            path +
+                ":2:7: column \"a\" is \"x\"; expected a number (in a categorical or hashed "
+                "column any text may stand)");
+  EXPECT_EQ(stream->report().examples.at(4), path + ":6:1: expected an object {…} on each line");
+}
+
+TEST(RecordStream, JsonNumbersAsTextKeepTheirDigits) {
+  TemporaryFolder folder;
+  RecordReadOptions options;
+  options.columns = {{"zip", ColumnKind::text}};
+  EXPECT_EQ(read(folder.write("a.ndjson", "{\"zip\": 1.50}\n{\"zip\": false}\n"), options),
+            (Rows{{"1.50"}, {"false"}}));
+}
+
+TEST(RecordStream, TfRecords) {
+  TemporaryFolder folder;
+  ExampleWriter writer;
+  std::string bytes;
+  for (int r = 0; r < 5; ++r) {
+    writer.add_int64("n", r);
+    if (r != 2) writer.add_float("f", static_cast<float>(r) / 2);
+    writer.add_bytes("t", r == 3 ? "" : "text");
+    writer.add_floats("list", {1, 2});
+    bytes += frame_record(writer.finish());
+  }
+  const auto path = folder.write("a.tfrecord", bytes);
+  const auto stream = open_records(path, {});
+  EXPECT_EQ(names_and_kinds(*stream), "f:n n:n t:t ");
+  const Rows want{{"0", "0", "text"},
+                  {"0.5", "1", "text"},
+                  {"-", "2", "text"},
+                  {"1.5", "3", "-"},
+                  {"2", "4", "text"}};
+  EXPECT_EQ(read_all(*stream), want);
+  Rows got;
+  for (int part = 0; part < 3; ++part) {
+    RecordReadOptions options;
+    options.part = part;
+    options.parts = 3;
+    const Rows rows = read(path, options);
+    got.insert(got.end(), rows.begin(), rows.end());
+  }
+  EXPECT_EQ(got, want);
+  RecordReadOptions options;
+  options.columns = {{"n", ColumnKind::text}};
+  EXPECT_EQ(read(path, options).at(4), std::vector<std::string>{"4"});
+  options.columns = {{"list", ColumnKind::number}};
+  EXPECT_NE(std::string(error_of([&] { read(path, options); }).what()).find("a list of 2 values"),
+            std::string::npos);
+}
+
+TEST(RecordStream, ChicagoTaxiIsTheSameFromTfRecordsAndCsv) {
+  const auto record = shared_data("formats-tfrecord/chicago-taxi/data_tfrecord-00000-of-00002.gz");
+  const auto csv = shared_data("formats-tfrecord/chicago-taxi/data.csv.gz");
+  if (!record || !csv) GTEST_SKIP() << "chicago-taxi is not here";
+  RecordReadOptions options;
+  options.columns = {{"fare", ColumnKind::number},
+                     {"payment_type", ColumnKind::text},
+                     {"company", ColumnKind::text},
+                     {"trip_miles", ColumnKind::number},
+                     {"trip_seconds", ColumnKind::number}};
+  const Rows from_records = read_all(*open_tfrecord_records({*record}, options));
+  EXPECT_EQ(from_records.size(), 9988u);
+  const Rows from_csv = read_all(*open_csv_records({*csv}, options));
+  std::size_t found = 0;
+  std::vector<std::string> wanted;
+  const auto line = [](const std::vector<std::string>& row) {
+    std::string text;
+    for (std::size_t c = 0; c < row.size(); ++c)
+      text += (c == 0 || c == 3 ? fmt::format("{:.5g}", std::atof(row[c].c_str())) : row[c]) + "|";
+    return text;
+  };
+  for (const auto& row : from_csv) wanted.push_back(line(row));
+  std::sort(wanted.begin(), wanted.end());
+  for (const auto& row : from_records)
+    found += std::binary_search(wanted.begin(), wanted.end(), line(row));
+  EXPECT_GT(found, 6000u);
+}
+
+TEST(RecordStream, RealTables) {
+  struct Known {
+    const char* file;
+    std::size_t rows;
+    const char* columns;
+    bool quotes = true;
+  };
+  for (const Known& known : {
+           Known{"adult/adult-train.csv.gz", 32561,
+                 "1:n 2:t 3:n 4:t 5:n 6:t 7:t 8:t 9:t 10:t 11:n 12:n 13:n 14:t 15:t "},
+           Known{"titanic/train.csv", 891,
+                 "PassengerId:n Survived:n Pclass:n Name:t Sex:t Age:n SibSp:n Parch:n Ticket:t "
+                 "Fare:n Cabin:t Embarked:t "},
+           Known{
+               "california-housing/housing.csv.gz", 20640,
+               "longitude:n latitude:n housing_median_age:n total_rooms:n total_bedrooms:n "
+               "population:n households:n median_income:n median_house_value:n ocean_proximity:t "},
+           Known{"sms-spam/SMSSpamCollection.gz", 5574, "1:t 2:t ", false},
+       }) {
+    const auto path = shared_data(known.file);
+    if (!path) GTEST_SKIP() << known.file << " is not here";
+    RecordReadOptions options;
+    options.quotes = known.quotes;
+    const auto stream = open_records(*path, options);
+    EXPECT_EQ(names_and_kinds(*stream), known.columns);
+    EXPECT_EQ(read_all(*stream).size(), known.rows);
+  }
+}
+
+TEST(RecordStream, DamagedFilesOfOthersAreRefusedOrRead) {
+  std::int64_t seen = 0;
+  for (const char* folder : {"malformed-csv", "malformed-tfrecord", "malformed-hdf5"}) {
+    const auto path = shared_data(folder);
+    if (!path) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(*path)) {
+      const std::string file = entry.path().string();
+      if (file.ends_with(".tsv")) continue;
+      ++seen;
+      for (const BadRecords mode : {BadRecords::fail, BadRecords::skip}) {
+        RecordReadOptions options;
+        options.bad_records = mode;
+        try {
+          RecordChunk chunk;
+          const auto stream = open_records(file, options);
+          while (stream->next(chunk)) continue;
+        } catch (const Error& error) {
+          EXPECT_EQ(error.kind(), ErrorKind::data) << file << ": " << error.what();
+          EXPECT_NE(std::string(error.what()).find(file), std::string::npos) << error.what();
+        }
+      }
+    }
+  }
+  if (seen == 0) GTEST_SKIP() << "no malformed files are here";
+}
+
+}  // namespace
+}  // namespace gradmill
