@@ -14,6 +14,7 @@ VectorView<const T> view_of(const std::vector<T>& values) {
 
 /// Who rated what, as counts a user and items in the users' order; rows of all ranks follow one another.
 struct SeenTensors {
+  SeenRatings ratings;
   std::vector<std::int64_t> counts;
   std::vector<std::int32_t> copied;  // only of device memory
   VectorView<const std::int32_t> items;
@@ -21,8 +22,9 @@ struct SeenTensors {
 };
 
 SeenTensors seen_of(const Context& ctx, const Context& host, Communicator& comm, MfSolver& solver) {
-  const CsrView<const float> seen = solver.seen();
   SeenTensors result;
+  result.ratings = solver.seen();
+  const CsrView<const float> seen = result.ratings.view;
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(seen.rows) + 1);
   copy_bytes(ctx, offsets.data(), Device{}, seen.offsets, seen.device,
              offsets.size() * sizeof(std::int64_t));

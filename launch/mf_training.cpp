@@ -94,7 +94,7 @@ void MfTrainee::evaluate(Metrics& metrics) {
   const DecidingMetric deciding = deciding_metric();
   if (implicit() || (!deciding.name.empty() && !deciding.smaller_is_better)) {
     const int k = config_.train.cut_off;
-    const RankingMetrics ranking = held_out_->ranking_metrics(factors, solver_->seen(), k);
+    const RankingMetrics ranking = held_out_->ranking_metrics(factors, solver_->seen().view, k);
     metrics.emplace_back(ranked("precision", k), ranking.precision);
     metrics.emplace_back(ranked("recall", k), ranking.recall);
     metrics.emplace_back(ranked("ndcg", k), ranking.ndcg);

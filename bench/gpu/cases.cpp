@@ -260,7 +260,7 @@ Case sgd_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
     return Buffer<float>::from_host(ctx, values);
   };
   auto data = std::make_shared<Data>(
-      sgd_ratings(ctx, grid, 0, blocks, {user, host.indices, host.values}, 1),
+      sgd_ratings(ctx, grid, 0, blocks, {user, host.indices, host.values, {}, {}}, 1),
       Table(ctx, sizes.users, k, 2), Table(ctx, sizes.items, k, 3), state(sizes.users),
       state(sizes.items), Buffer<double>(ctx, blocks));
   data->loss.zero();

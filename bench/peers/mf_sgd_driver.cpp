@@ -86,7 +86,7 @@ VectorView<const T> view(const std::vector<T>& v) {
 
 int run(Options options) {
   const Context ctx = Context::cpu(options.threads);
-  const Split train(options.data, "train");
+  Split train(options.data, "train");
   Split test(options.data, "test");
   const auto rows = [](const Split& a, const Split& b, auto ids) {
     const auto last = [&](const Split& s) {
@@ -96,16 +96,17 @@ int run(Options options) {
   };
   const std::int64_t users = rows(train, test, &Split::users),
                      items = rows(train, test, &Split::items);
-  const Clock preparing;
-  const SgdGrid grid = sgd_grid(counts(train.users, users), counts(train.items, items));
-  const SgdRatings ratings =
-      sgd_ratings(ctx, grid, 0, grid.users.blocks, {train.users, train.items, train.values}, 1);
-  const double prepared = preparing.wall_spent();
-  for (auto& user : test.users) user = grid.users.storage[static_cast<std::size_t>(user)];
-  for (auto& item : test.items) item = grid.items.storage[static_cast<std::size_t>(item)];
   options.rates.global_mean =
       static_cast<float>(std::accumulate(train.values.begin(), train.values.end(), 0.0) /
                          static_cast<double>(train.values.size()));
+  const Clock preparing;
+  const SgdGrid grid = sgd_grid(counts(train.users, users), counts(train.items, items));
+  const SgdRatings ratings = sgd_ratings(
+      ctx, grid, 0, grid.users.blocks,
+      {std::move(train.users), std::move(train.items), std::move(train.values), {}, {}}, 1);
+  const double prepared = preparing.wall_spent();
+  for (auto& user : test.users) user = grid.users.storage[static_cast<std::size_t>(user)];
+  for (auto& item : test.items) item = grid.items.storage[static_cast<std::size_t>(item)];
 
   Side p(ctx, users, options, RandomStream::init_users),
       q(ctx, items, options, RandomStream::init_items);

@@ -120,7 +120,10 @@ class BlockRun {
       : users_(args.users, args.user_state),
         items_(args.items, args.item_state),
         rates_(args.rates),
-        ratings_(args.blocks.ratings.data),
+        user_ids_(args.blocks.users.data),
+        item_ids_(args.blocks.items.data),
+        ratings_(args.blocks.values.data),
+        weights_(args.blocks.weights.size ? args.blocks.weights.data : nullptr),
         cols_(args.users.cols),
         per_factor_(1 / static_cast<float>(cols_)) {
     const std::int64_t padded = simd::round_up(cols_, kWidth);
@@ -134,17 +137,15 @@ class BlockRun {
   void apply(std::int64_t begin, std::int64_t end, std::int64_t last, Count n) {
     for (; begin < end; begin += kWidth) {
       const auto count = static_cast<std::size_t>(std::min<std::int64_t>(end - begin, kWidth));
-      const SgdRating* run = ratings_ + begin;
-      multiply(run, count, n);
-      change_states(count);
+      multiply(begin, count, n);
+      change_states(begin, count);
       for (std::size_t r = 0; r < count; ++r) {
-        const SgdRating& ahead =
-            ratings_[std::min(begin + kWidth + static_cast<std::int64_t>(r), last - 1)];
-        users_.prefetch(ahead.user, n);
-        items_.prefetch(ahead.item, n);
+        const auto ahead = std::min(begin + kWidth + static_cast<std::int64_t>(r), last - 1);
+        users_.prefetch(user_ids_[ahead], n);
+        items_.prefetch(item_ids_[ahead], n);
         change_rows(r, n);
       }
-      if (!copies_.empty()) write_copies(run, count);
+      if (!copies_.empty()) write_copies(begin, count);
     }
   }
 
@@ -154,13 +155,14 @@ class BlockRun {
   /// Finds the rows of a run and multiplies them lane by lane. Lanes without a rating have a state
   /// of their own, no error, and so no effect.
   template <class Count>
-  void multiply(const SgdRating* run, std::size_t count, Count n) {
+  void multiply(std::int64_t begin, std::size_t count, Count n) {
+    const std::int32_t *user = user_ids_ + begin, *item = item_ids_ + begin;
     for (std::size_t r = 0; r < count; ++r) {
-      p_[r] = users_.row(run[r].user);
-      q_[r] = items_.row(run[r].item);
-      p_state_[r] = users_.state(run[r].user);
-      q_state_[r] = items_.state(run[r].item);
-      values_[r] = run[r].value;
+      p_[r] = users_.row(user[r]);
+      q_[r] = items_.row(item[r]);
+      p_state_[r] = users_.state(user[r]);
+      q_state_[r] = items_.state(item[r]);
+      values_[r] = ratings_[begin + static_cast<std::int64_t>(r)];
       if (!copies_.empty()) copy_rows(r, n);
       Vec product = load(p_[r]) * load(q_[r]);
       for (int v = 1; v < n; ++v) product += load(p_[r] + v * kWidth) * load(q_[r] + v * kWidth);
@@ -173,12 +175,33 @@ class BlockRun {
     }
   }
 
-  void change_states(std::size_t count) {
+  void change_states(std::int64_t begin, std::size_t count) {
+    if (weights_)
+      change_states_by(weights_of(begin, count), count);
+    else
+      change_states_by(One{}, count);
+  }
+
+  /// The weight of every rating of data without weights: multiplying by it is no operation.
+  struct One {
+    friend Vec operator*(One, Vec v) { return v; }
+    friend float operator*(One, float v) { return v; }
+    One operator[](int) const { return {}; }
+  };
+  Vec weights_of(std::int64_t begin, std::size_t count) const {
+    Vec w{};
+    for (std::size_t r = 0; r < count; ++r)
+      w[static_cast<int>(r)] = weights_[begin + static_cast<std::int64_t>(r)];
+    return w;
+  }
+
+  template <class Weight>
+  void change_states_by(Weight w, std::size_t count) {
     States p(p_state_), q(q_state_);
     const Vec dot = sums(products_);
     const Vec error = load(values_) - rates_.global_mean - (p.bias + q.bias) - dot;
     const float l2 = rates_.l2_factors, l2_bias = rates_.l2_biases;
-    const Vec p_rate = rate(p.squares), q_rate = rate(q.squares);
+    const Vec p_rate = w * rate(p.squares), q_rate = w * rate(q.squares);
     const Vec p_keep = 1 - l2 * p_rate, q_keep = 1 - l2 * q_rate;
     const Vec p_step = p_rate * error, q_step = q_rate * error;
     store(p_keep_, p_keep);
@@ -187,19 +210,19 @@ class BlockRun {
     store(q_step_, q_step);
 
     const Vec error2 = error * error, cross = 2 * l2 * error * dot;
-    p.squares += positive(error2 * q.norm - cross + l2 * l2 * p.norm) * per_factor_;
-    q.squares += positive(error2 * p.norm - cross + l2 * l2 * q.norm) * per_factor_;
+    p.squares += w * (w * positive(error2 * q.norm - cross + l2 * l2 * p.norm)) * per_factor_;
+    q.squares += w * (w * positive(error2 * p.norm - cross + l2 * l2 * q.norm)) * per_factor_;
     const Vec p_norm = p.norm;
     p.norm = p_keep * p_keep * p.norm + 2 * p_keep * p_step * dot + p_step * p_step * q.norm;
     q.norm = q_keep * q_keep * q.norm + 2 * q_keep * q_step * dot + q_step * q_step * p_norm;
     for (States* s : {&p, &q}) {
-      const Vec gradient = error - l2_bias * s->bias;
+      const Vec gradient = w * (error - l2_bias * s->bias);
       s->bias += rate(s->bias_squares) * gradient;
       s->bias_squares += gradient * gradient;
     }
     p.write(p_state_);
     q.write(q_state_);
-    for (std::size_t r = 0; r < count; ++r) loss_ += error2[static_cast<int>(r)];
+    for (int r = 0; r < static_cast<int>(count); ++r) loss_ += w[r] * error2[r];
   }
 
   template <class Count>
@@ -222,10 +245,10 @@ class BlockRun {
     p_[r] = copy;
     q_[r] = copy + n * kWidth;
   }
-  void write_copies(const SgdRating* run, std::size_t count) const {
+  void write_copies(std::int64_t begin, std::size_t count) const {
     for (std::size_t r = 0; r < count; ++r) {
-      std::copy_n(p_[r], cols_, users_.row(run[r].user));
-      std::copy_n(q_[r], cols_, items_.row(run[r].item));
+      std::copy_n(p_[r], cols_, users_.row(user_ids_[begin + static_cast<std::int64_t>(r)]));
+      std::copy_n(q_[r], cols_, items_.row(item_ids_[begin + static_cast<std::int64_t>(r)]));
     }
   }
 
@@ -237,7 +260,8 @@ class BlockRun {
 
   Side users_, items_;
   SgdRates rates_;
-  const SgdRating* ratings_;
+  const std::int32_t *user_ids_, *item_ids_;
+  const float *ratings_, *weights_;  // weights_: or null
   std::int64_t cols_;
   float per_factor_;
   double loss_ = 0;
@@ -297,6 +321,11 @@ void mf_sgd(const Context& ctx, const MfSgdArgs& args) {
           args.items.rows);
   require(args.loss.size == args.blocks.user_blocks, "mf_sgd: {} losses of {} user blocks",
           args.loss.size, args.blocks.user_blocks);
+  require(args.blocks.items.size == args.blocks.users.size &&
+              args.blocks.values.size == args.blocks.users.size &&
+              (args.blocks.weights.size == 0 || args.blocks.weights.size == args.blocks.users.size),
+          "mf_sgd: {} users, {} items, {} values and {} weights", args.blocks.users.size,
+          args.blocks.items.size, args.blocks.values.size, args.blocks.weights.size);
   require(args.blocks.user_blocks <= args.blocks.item_blocks,
           "mf_sgd: {} user blocks need as many item blocks, not {}", args.blocks.user_blocks,
           args.blocks.item_blocks);

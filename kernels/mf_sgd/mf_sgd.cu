@@ -7,8 +7,6 @@
 
 namespace gradmill::cuda {
 namespace {
-static_assert(sizeof(SgdRating) == 12);
-constexpr int kRatingWords = 3;
 constexpr int kSlots = 16;  // ratings of a group that are applied together
 constexpr int kDepth = 4;   // ratings in flight: their rows are loaded before earlier updates end
 
@@ -22,8 +20,13 @@ struct Row {
 template <int kVectors>
 struct Pending {
   std::int32_t user, item;
-  float value;
+  float value, weight;
   Row<kVectors> p, q;
+};
+
+struct Rating {
+  std::int32_t user, item;
+  float value, weight;
 };
 
 template <int kLanes, int kVectors>
@@ -54,23 +57,26 @@ __device__ inline float rate_of(const SgdRates& rates, float squares) {
   return rates.adagrad ? rates.learning_rate * rsqrtf(squares) : rates.learning_rate;
 }
 
-__device__ inline void update_bias(const SgdRates& rates, float error, float4& state) {
-  const float grad = error - rates.l2_biases * state.x;
+__device__ inline void update_bias(const SgdRates& rates, float error, float weight,
+                                   float4& state) {
+  const float grad = weight * (error - rates.l2_biases * state.x);
   state.x += rate_of(rates, state.y) * grad;
   state.y += grad * grad;
 }
 
 /// Applies one rating to both rows; returns its error before the update.
 template <int kLanes, int kVectors>
-__device__ float update(const SgdRates& rates, float inverse_k, float value, Row<kVectors>& p,
-                        Row<kVectors>& q) {
+__device__ float update(const SgdRates& rates, float inverse_k, Pending<kVectors>& rating) {
+  Row<kVectors>&p = rating.p, &q = rating.q;
+  const float value = rating.value, weight = rating.weight;
   float dot = 0;
 #pragma unroll
   for (int i = 0; i < kVectors; ++i) dot += dot4(p.v[i], q.v[i]);
   dot = lane_sum<kLanes>(dot);
   const float error = value - (rates.global_mean + p.state.x + q.state.x + dot);
   const float l2 = rates.l2_factors;
-  const float rate_p = rate_of(rates, p.state.z), rate_q = rate_of(rates, q.state.z);
+  const float rate_p = weight * rate_of(rates, p.state.z),
+              rate_q = weight * rate_of(rates, q.state.z);
   const float keep_p = 1 - l2 * rate_p, step_p = rate_p * error;
   const float keep_q = 1 - l2 * rate_q, step_q = rate_q * error;
 #pragma unroll
@@ -80,13 +86,13 @@ __device__ float update(const SgdRates& rates, float inverse_k, float value, Row
     q.v[i] = combine(keep_q, q.v[i], step_q, before);
   }
   const float norm_p = p.state.w, norm_q = q.state.w, cross = 2 * l2 * error * dot;
-  const float error2 = error * error, l4 = l2 * l2;
-  p.state.z += fmaxf(0.0f, error2 * norm_q - cross + l4 * norm_p) * inverse_k;
-  q.state.z += fmaxf(0.0f, error2 * norm_p - cross + l4 * norm_q) * inverse_k;
+  const float error2 = error * error, l4 = l2 * l2, share = weight * weight * inverse_k;
+  p.state.z += fmaxf(0.0f, error2 * norm_q - cross + l4 * norm_p) * share;
+  q.state.z += fmaxf(0.0f, error2 * norm_p - cross + l4 * norm_q) * share;
   p.state.w = keep_p * keep_p * norm_p + 2 * keep_p * step_p * dot + step_p * step_p * norm_q;
   q.state.w = keep_q * keep_q * norm_q + 2 * keep_q * step_q * dot + step_q * step_q * norm_p;
-  update_bias(rates, error, p.state);
-  update_bias(rates, error, q.state);
+  update_bias(rates, error, weight, p.state);
+  update_bias(rates, error, weight, q.state);
   return error;
 }
 
@@ -116,16 +122,18 @@ __global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs 
   const float inverse_k = 1.0f / static_cast<float>(args.users.cols);
   const std::int64_t end = blocks.offsets[block + 1];
   auto fetch = [&](std::int64_t e, std::int64_t limit) {
-    return e < limit ? blocks.ratings[e] : SgdRating{-1, -1, 0};
+    if (e >= limit) return Rating{-1, -1, 0, 1};
+    return Rating{blocks.users[e], blocks.items[e], blocks.values[e],
+                  blocks.weights.size ? blocks.weights[e] : 1.0f};
   };
 
   double loss = 0;
   std::int64_t group = blocks.block_groups[block];
   std::int64_t first = blocks.offsets[block];
   std::int64_t after = group < last_group ? blocks.group_offsets[group + 1] : first;
-  SgdRating next = fetch(first + slot, after);
+  Rating next = fetch(first + slot, after);
   while (first < end) {
-    Pending<kVectors> now{next.user, next.item, next.value, {}, {}};
+    Pending<kVectors> now{next.user, next.item, next.value, next.weight, {}, {}};
     if (now.user >= 0) {
       now.p = load_row<kLanes, kVectors>(args.users, args.user_state, now.user, lane, vector);
       now.q = load_row<kLanes, kVectors>(args.items, args.item_state, now.item, lane, vector);
@@ -136,9 +144,9 @@ __global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs 
     first = min(first + kSlots, after);
     if (first == after && ++group < last_group) after = blocks.group_offsets[group + 1];
     next = fetch(first + slot, after);
-    const float error = update<kLanes, kVectors>(args.rates, inverse_k, now.value, now.p, now.q);
+    const float error = update<kLanes, kVectors>(args.rates, inverse_k, now);
     if (now.user >= 0) {
-      loss += static_cast<double>(error) * error;
+      loss += static_cast<double>(now.weight * error) * error;
       store<kLanes, kVectors>(args, now, lane, vector);
     }
     __syncthreads();
@@ -156,7 +164,7 @@ __global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs 
 /// them that have the same user or item.
 template <int kLanes, int kVectors>
 __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
-  __shared__ std::int32_t staged[kWarp / kLanes][kRatingWords * kLanes];
+  __shared__ Rating staged[kWarp / kLanes][kLanes];
   const SgdBlocks& blocks = args.blocks;
   const int lane = threadIdx.x % kLanes, group = threadIdx.x / kLanes;
   const std::int64_t i = std::int64_t{blockIdx.x} * (kWarp / kLanes) + group;
@@ -170,35 +178,31 @@ __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
 #pragma unroll
   for (int half = kWarp / 2; half >= kLanes; half /= 2)
     rounds = max(rounds, __shfl_xor_sync(kAllLanes, rounds, half));
-  const auto* words = reinterpret_cast<const std::int32_t*>(blocks.ratings.data + begin);
   const float inverse_k = 1.0f / static_cast<float>(args.users.cols);
 
-  std::int32_t next[kRatingWords];  // of the stage after the one in shared memory
+  Rating next;  // of the stage after the one in shared memory
   auto fetch_stage = [&](std::int64_t first) {
-#pragma unroll
-    for (int w = 0; w < kRatingWords; ++w) {
-      const std::int64_t word = first * kRatingWords + w * kLanes + lane;
-      next[w] = word < count * kRatingWords ? words[word] : 0;
-    }
+    next = {-1, -1, 0, 1};
+    if (first + lane >= count) return;
+    const std::int64_t e = begin + first + lane;
+    next = {blocks.users[e], blocks.items[e], blocks.values[e],
+            blocks.weights.size ? blocks.weights[e] : 1.0f};
   };
   auto turn_stage = [&](std::int64_t after) {
     __syncwarp();
-#pragma unroll
-    for (int w = 0; w < kRatingWords; ++w) staged[group][w * kLanes + lane] = next[w];
+    staged[group][lane] = next;
     __syncwarp();
     fetch_stage(after);
   };
   Pending<kVectors> ring[kDepth];
   auto fetch = [&](std::int64_t e, Pending<kVectors>& slot) {
     if (e % kLanes == 0) turn_stage(e + kLanes);
-    const std::int32_t* rating = &staged[group][(e % kLanes) * kRatingWords];
-    slot.user = rating[0];
-    slot.item = rating[1];
-    slot.value = __int_as_float(rating[2]);
-    if (e >= count) {
-      slot.user = slot.item = -1;
-      return;
-    }
+    const Rating rating = staged[group][e % kLanes];
+    slot.user = rating.user;
+    slot.item = rating.item;
+    slot.value = rating.value;
+    slot.weight = rating.weight;
+    if (e >= count) return;
     slot.p = load_row<kLanes, kVectors>(args.users, args.user_state, slot.user, lane, vector);
     slot.q = load_row<kLanes, kVectors>(args.items, args.item_state, slot.item, lane, vector);
   };
@@ -212,9 +216,9 @@ __global__ void mf_sgd_kernel(MfSgdArgs args, bool vector) {
     for (int d = 0; d < kDepth; ++d) {
       fetch(first + d + kDepth - 1, ring[(d + kDepth - 1) % kDepth]);
       Pending<kVectors>& now = ring[d];
-      const float error = update<kLanes, kVectors>(args.rates, inverse_k, now.value, now.p, now.q);
+      const float error = update<kLanes, kVectors>(args.rates, inverse_k, now);
       if (now.user >= 0) {
-        loss += static_cast<double>(error) * error;
+        loss += static_cast<double>(now.weight * error) * error;
         store<kLanes, kVectors>(args, now, lane, vector);
       }
 #pragma unroll

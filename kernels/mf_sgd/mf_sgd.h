@@ -5,12 +5,6 @@
 
 namespace gradmill {
 
-/// One rating of a block: local ids, so that a block's rows are near each other in memory.
-struct SgdRating {
-  std::int32_t user, item;
-  float value;
-};
-
 /// Ratings cut into user_blocks x item_blocks; block (i, j) is entries offsets[i * item_blocks + j]
 /// .. offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block
 /// i appear in no other user block, and items likewise.
@@ -18,8 +12,10 @@ struct SgdRating {
 /// - 1; group g is entries group_offsets[g] .. group_offsets[g + 1], and no two of them share a user
 /// or an item: a group may be applied at once, with the same result as in order.
 struct SgdBlocks {
-  VectorView<const SgdRating> ratings;
-  VectorView<const std::int64_t> offsets;  // [user_blocks * item_blocks + 1]
+  VectorView<const std::int32_t> users, items;  // [ratings] rows of the tables
+  VectorView<const float> values;               // [ratings]
+  VectorView<const float> weights;              // [ratings] or empty: all 1
+  VectorView<const std::int64_t> offsets;       // [user_blocks * item_blocks + 1]
   std::int32_t user_blocks = 0;
   std::int32_t item_blocks = 0;
   VectorView<const std::int64_t> block_groups;   // [user_blocks * item_blocks + 1] or empty
@@ -40,6 +36,8 @@ struct SgdRates {
 ///   e = r - (global_mean + bu + bi + <p, q>)
 ///   p += rate_p (e q - l2 p);  q += rate_q (e p - l2 q)
 ///   bu += rate_bu (e - l2_biases bu);  bi likewise
+/// where every gradient, its penalty included, is multiplied by the rating's weight w, if there are
+/// weights: a rating of weight 0 changes nothing, one of weight 2 counts like two.
 /// all from the values before the rating. adagrad: rate = learning_rate / sqrt(accumulated), one per
 /// row and one per bias, then accumulated += |gradient|^2 / k (row), += gradient^2 (bias) (Chin et
 /// al., "A learning-rate schedule for stochastic gradient methods to matrix factorization",
@@ -49,9 +47,9 @@ struct SgdRates {
 /// Shapes   users [U, k], items [I, k]; padding up to the stride is zero and stays zero.
 ///          user_state / item_state [rows, 4]: bias, its accumulator, the row's accumulator, the
 ///          row's squared norm. To start with: 0, 1, 1, |row|^2.
-/// Effects  updates factors, states; adds the block's sum of e^2 (before its updates) into
+/// Effects  updates factors, states; adds the block's sum of w e^2 (before its updates) into
 ///          loss [user_blocks], one slot a block, so that the sum does not depend on timing.
-/// Bytes    12 + 16 k (two rows read and written) + 64 (states) per rating, less what stays in cache.
+/// Bytes    12 (16 with weights) + 16 k (two rows read and written) + 64 (states) per rating, less what stays in cache.
 /// FLOPs    8 k + 60 per rating.
 /// Order    bits depend on the arguments only: not on threads, nor on the grid.
 struct MfSgdArgs {
@@ -78,7 +76,10 @@ void mf_sgd(const Context& ctx, const MfSgdArgs& args);
 
 template <class V>
 void MfSgdArgs::visit(V& v) {
-  v.in("ratings", blocks.ratings);
+  v.in("rating_users", blocks.users);
+  v.in("rating_items", blocks.items);
+  v.in("values", blocks.values);
+  v.in("weights", blocks.weights);
   v.in("offsets", blocks.offsets);
   v.in("block_groups", blocks.block_groups);
   v.in("group_offsets", blocks.group_offsets);

@@ -26,7 +26,7 @@ class AlsSolver final : public MfSolver {
   const RowBoundaries& user_boundaries() const override { return user_boundaries_; }
   std::span<const std::int32_t> user_order() const override { return {}; }
   std::span<const std::int32_t> item_order() const override { return {}; }
-  CsrView<const float> seen() override { return by_user_.view(); }
+  SeenRatings seen() override { return {by_user_.view(), {}}; }
   std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;

@@ -20,11 +20,16 @@ std::vector<std::int32_t> order_of(const SgdSide& side) {
   return order;
 }
 
-float global_mean(const Context& host, Communicator& comm, const Ratings& mine) {
-  std::array<double, 2> sums{static_cast<double>(mine.size()),
-                             std::accumulate(mine.values.begin(), mine.values.end(), 0.0)};
+/// Sums of the weights and of the weighted values of all ranks.
+std::array<double, 2> weighted_sums(const Context& host, Communicator& comm, const Ratings& mine) {
+  std::array<double, 2> sums{};
+  for (std::size_t e = 0; e < mine.values.size(); ++e) {
+    const double weight = mine.weights.empty() ? 1.0 : mine.weights[e];
+    sums[0] += weight;
+    sums[1] += weight * mine.values[e];
+  }
   comm.all_reduce_sum(host, VectorView<double>{sums.data(), 2, {}});
-  return sums[0] > 0 ? static_cast<float>(sums[1] / sums[0]) : 0.0f;
+  return sums;
 }
 
 /// Biases start at 0, accumulated squared gradients at 1; a row's squared norm is part of its state.
@@ -48,15 +53,11 @@ void initialize_state(const Context& ctx, Buffer<float>& state, FactorTable& tab
 SgdSolver::SgdSolver(const Context& ctx, const Context& host, Communicator& comm,
                      const MfConfig& config, std::uint64_t seed, MfSize size, Ratings mine)
     : ctx_(ctx), host_(host), comm_(comm), config_(config), size_(size) {
-  std::int64_t weighted = !mine.weights.empty();
-  comm.all_reduce_sum(host, VectorView<std::int64_t>{&weighted, 1, {}});
-  expect(!weighted, ErrorKind::usage,
-         "the data have sample weights, which model.algorithm = \"sgd\" does not use; use \"als\", "
-         "or leave out data.weight");
   const auto user_counts = global_counts(host, comm, mine.users, size.users);
   const auto item_counts = global_counts(host, comm, mine.items, size.items);
-  global_ratings_ = std::accumulate(user_counts.begin(), user_counts.end(), std::int64_t{0});
-  mean_ = global_mean(host, comm, mine);
+  const auto [weight, weighted_sum] = weighted_sums(host, comm, mine);
+  global_weight_ = weight;
+  mean_ = weight > 0 ? static_cast<float>(weighted_sum / weight) : 0.0f;
   grid_ = sgd_grid(user_counts, item_counts);
   blocks_ = grid_.users.blocks;
   user_order_ = order_of(grid_.users);
@@ -76,14 +77,11 @@ SgdSolver::SgdSolver(const Context& ctx, const Context& host, Communicator& comm
       keys.push_back(grid_.users.storage[static_cast<std::size_t>(user)]);
   mine = exchange_ratings(host, comm, std::move(mine), keys, user_boundaries_);
   const auto rank = static_cast<std::size_t>(comm.rank());
+  keys = {};
   ratings_ = sgd_ratings(ctx, grid_, block_boundaries_[rank], block_boundaries_[rank + 1],
-                         {mine.users, mine.items, mine.values}, seed);
-  for (auto& user : mine.users) user = grid_.users.storage[static_cast<std::size_t>(user)];
-  for (auto& item : mine.items) item = grid_.items.storage[static_cast<std::size_t>(item)];
+                         std::move(mine), seed);
   const std::int64_t first_user = user_boundaries_[rank],
                      my_users = user_boundaries_[rank + 1] - first_user;
-  seen_ = CsrRatings::build(host, first_user, my_users, size.items, mine.users, mine.items, {}, {})
-              .to(ctx);
 
   users_ = FactorTable(ctx, my_users, config.num_factors);
   items_ = FactorTable(ctx, size.items, config.num_factors);
@@ -127,7 +125,7 @@ void SgdSolver::run_epoch(std::int64_t) {
                    ? std::accumulate(losses.begin(), losses.begin() + blocks.user_blocks, 0.0)
                    : 0.0;
   comm_.all_reduce_sum(host_, VectorView<double>{&sum, 1, {}});
-  loss_ = global_ratings_ ? sum / static_cast<double>(global_ratings_) : 0.0;
+  loss_ = global_weight_ > 0 ? sum / global_weight_ : 0.0;
 }
 
 // A rank's user blocks are contiguous, so from one wave to the next at most one item block leaves it
@@ -191,6 +189,12 @@ FactorsView SgdSolver::factors() {
           user_biases_.view(),
           item_biases_.view(),
           mean_};
+}
+
+SeenRatings SgdSolver::seen() {
+  SeenRatings seen{{}, ratings_.by_user(ctx_, host_, users_.rows(), size_.items)};
+  seen.view = seen.made.view();
+  return seen;
 }
 
 std::vector<StateTensor> SgdSolver::state() {

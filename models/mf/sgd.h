@@ -20,13 +20,13 @@ class SgdSolver final : public MfSolver {
             std::uint64_t seed, MfSize size, Ratings mine);
 
   void run_epoch(std::int64_t epoch) override;
-  /// Mean squared error of the last epoch, each rating before its own update.
+  /// Mean squared error (weighted, if there are weights) of the last epoch, each rating before its own update.
   double loss() override { return loss_; }
   FactorsView factors() override;
   const RowBoundaries& user_boundaries() const override { return user_boundaries_; }
   std::span<const std::int32_t> user_order() const override { return user_order_; }
   std::span<const std::int32_t> item_order() const override { return item_order_; }
-  CsrView<const float> seen() override { return seen_.view(); }
+  SeenRatings seen() override;
   std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;
@@ -43,14 +43,13 @@ class SgdSolver final : public MfSolver {
   MfSize size_;
   float mean_ = 0;
   double loss_ = 0;
-  std::int64_t global_ratings_ = 0;
+  double global_weight_ = 0;  // the ratings' sum of weights, over all ranks
   SgdGrid grid_;
   std::int32_t blocks_ = 1;                     // a side
   std::vector<std::int32_t> block_boundaries_;  // rank r owns user blocks [b[r], b[r + 1])
   RowBoundaries user_boundaries_, item_boundaries_;
   std::vector<std::int32_t> user_order_, item_order_;
   SgdRatings ratings_;
-  CsrRatings seen_;
   FactorTable users_, items_;              // my users; all items
   Buffer<float> user_state_, item_state_;  // [rows, 4]: see MfSgdArgs
   Buffer<float> user_biases_, item_biases_;

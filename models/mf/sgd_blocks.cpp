@@ -13,7 +13,7 @@
 
 namespace gradmill {
 namespace {
-constexpr std::int64_t kChunk = 1 << 18;  // ratings read by one thread at a time
+constexpr std::int64_t kChunk = 1 << 18;  // ratings that one thread takes at a time
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -60,12 +60,18 @@ std::vector<std::int32_t> block_of_storage(const SgdSide& side) {
   return block;
 }
 
+struct Entry {
+  std::int32_t user, item;
+  float value, weight;
+};
+
 struct Keyed {
   std::uint32_t strip, key;
-  SgdRating rating;
+  Entry rating;
   auto order() const {  // ends with the whole content, so that equal elements are identical
     return std::tuple(strip, key, rating.user, rating.item,
-                      std::bit_cast<std::uint32_t>(rating.value));
+                      std::bit_cast<std::uint32_t>(rating.value),
+                      std::bit_cast<std::uint32_t>(rating.weight));
   }
 };
 
@@ -75,13 +81,14 @@ class GroupSchedule {
   GroupSchedule(std::int64_t users, std::int64_t items)
       : after_user_(at(users)), after_item_(at(items)) {}
 
-  /// The ratings of one strip by group, and the groups' sizes; row ids count from 0.
-  void schedule(std::span<const SgdRating> ratings, std::span<SgdRating> out,
-                std::vector<std::int64_t>& sizes) {
+  /// Calls put(place, rating) for the ratings of one strip, whose places are by group, and gives the
+  /// groups' sizes; row ids count from 0.
+  template <class Put>
+  void schedule(std::span<const Entry> ratings, std::vector<std::int64_t>& sizes, Put&& put) {
     group_.clear();
     sizes.clear();
     open_.clear();
-    for (const SgdRating& r : ratings) {
+    for (const Entry& r : ratings) {
       const std::size_t group =
           first_open(at(std::max(after_user_[at(r.user)], after_item_[at(r.item)])), sizes);
       group_.push_back(group);
@@ -90,8 +97,8 @@ class GroupSchedule {
     }
     std::vector<std::int64_t> next(sizes.size());
     std::exclusive_scan(sizes.begin(), sizes.end(), next.begin(), std::int64_t{0});
-    for (std::size_t e = 0; e < ratings.size(); ++e) out[at(next[group_[e]]++)] = ratings[e];
-    for (const SgdRating& r : ratings) after_user_[at(r.user)] = after_item_[at(r.item)] = 0;
+    for (std::size_t e = 0; e < ratings.size(); ++e) put(next[group_[e]]++, ratings[e]);
+    for (const Entry& r : ratings) after_user_[at(r.user)] = after_item_[at(r.item)] = 0;
   }
 
  private:
@@ -112,129 +119,156 @@ class GroupSchedule {
   std::vector<std::size_t> group_, open_;  // open_[g]: g if it has room, else a later group
 };
 
-/// Builds the blocks [first, last) of a grid in three passes: count, deal out, order each block.
+/// Reorders ratings [begin, end) in place so that bucket_of(e) ascends; returns the buckets' bounds.
+/// Source: American flag sort (McIlroy, Bostic, McIlroy, "Engineering radix sort", Computing Systems
+/// 6, 1993).
+template <class BucketOf>
+std::vector<std::int64_t> partition(Ratings& ratings, std::int64_t begin, std::int64_t end,
+                                    std::int64_t buckets, BucketOf&& bucket_of) {
+  std::vector<std::int64_t> bounds(at(buckets) + 1, begin);
+  for (std::int64_t e = begin; e < end; ++e) ++bounds[at(bucket_of(e)) + 1];
+  for (std::size_t b = 1; b < bounds.size(); ++b) bounds[b] += bounds[b - 1] - begin;
+  std::vector<std::int64_t> next = bounds;
+  for (std::int64_t b = 0; b < buckets; ++b)
+    for (std::int64_t& e = next[at(b)]; e < bounds[at(b) + 1];) {
+      const std::int64_t bucket = bucket_of(e);
+      const std::size_t from = at(e), to = at(next[at(bucket)]++);
+      if (bucket == b) continue;
+      std::swap(ratings.users[from], ratings.users[to]);
+      std::swap(ratings.items[from], ratings.items[to]);
+      std::swap(ratings.values[from], ratings.values[to]);
+      if (!ratings.weights.empty()) std::swap(ratings.weights[from], ratings.weights[to]);
+    }
+  return bounds;
+}
+
+/// Orders ratings by the blocks [first, last) of a grid in three passes, each in place: by user block,
+/// by item block, within a block.
 class Builder {
  public:
   Builder(const Context& ctx, const SgdGrid& grid, std::int32_t first, std::int32_t last,
-          const RatingTriples& triples, std::uint64_t seed)
-      : ctx_(ctx),
+          Ratings given, std::uint64_t seed)
+      : ratings(std::move(given)),
+        ctx_(ctx),
         grid_(grid),
-        triples_(triples),
         seed_(seed),
         first_(first),
-        blocks_(std::int64_t{last - first} * grid.items.blocks),
-        user_block_(block_of_storage(grid.users)),
-        item_block_(block_of_storage(grid.items)) {}
+        last_(last) {}
 
   void run() {
-    const auto size = static_cast<std::int64_t>(triples_.values.size());
-    const std::int64_t chunks = (size + kChunk - 1) / kChunk;
-    std::vector<std::vector<std::int64_t>> next(at(chunks), std::vector<std::int64_t>(at(blocks_)));
-    ctx_.threads().parallel_for(chunks, 1, [&](std::int64_t chunk, std::int64_t, int) {
-      for_each(chunk, [&](std::int64_t block, const SgdRating&) { ++next[at(chunk)][at(block)]; });
+    to_storage_rows();
+    const std::vector<std::int32_t> user_block = block_of_storage(grid_.users),
+                                    item_block = block_of_storage(grid_.items);
+    const std::int64_t mine = last_ - first_, side = grid_.items.blocks;
+    const auto by_user = partition(ratings, 0, ratings.size(), mine + 1, [&](std::int64_t e) {
+      const std::int64_t block = user_block[at(ratings.users[at(e)])] - first_;
+      return block < 0 ? mine : std::min(block, mine);  // mine: another rank's user
     });
-    offsets.assign(at(blocks_) + 1, 0);
-    std::int64_t sum = 0;
-    for (std::int64_t block = 0; block < blocks_; ++block) {
-      offsets[at(block)] = sum;
-      for (auto& counts : next) sum += std::exchange(counts[at(block)], sum);
-    }
-    offsets.back() = sum;
-    ratings = Buffer<SgdRating>(ctx_, sum);
-    if (ctx_.is_cuda()) staging_.resize(at(sum));
-    out_ = ctx_.is_cuda() ? std::span(staging_) : std::span(ratings.view().data, at(sum));
-    ctx_.threads().parallel_for(chunks, 1, [&](std::int64_t chunk, std::int64_t, int) {
-      for_each(chunk, [&](std::int64_t block, const SgdRating& r) {
-        out_[at(next[at(chunk)][at(block)]++)] = r;
-      });
-    });
-    std::vector<std::vector<std::int64_t>> groups(at(blocks_));
-    ctx_.threads().parallel_for(blocks_, 1, [&](std::int64_t block, std::int64_t, int) {
-      groups[at(block)] = order_block(block);
+    keep_first(by_user[at(mine)]);
+    offsets.assign(at(mine * side) + 1, by_user[at(mine)]);
+    std::vector<std::vector<std::int64_t>> groups(at(mine * side));
+    ctx_.threads().parallel_for(mine, 1, [&](std::int64_t i, std::int64_t, int) {
+      const auto bounds = partition(
+          ratings, by_user[at(i)], by_user[at(i) + 1], side,
+          [&](std::int64_t e) { return std::int64_t{item_block[at(ratings.items[at(e)])]}; });
+      std::copy(bounds.begin(), bounds.end() - 1, offsets.begin() + i * side);
+      for (std::int64_t j = 0; j < side; ++j)
+        groups[at(i * side + j)] = order_block(i, j, bounds[at(j)], bounds[at(j) + 1]);
     });
     for (const auto& ends : groups) {
       block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
       group_offsets.insert(group_offsets.end(), ends.begin(), ends.end());
     }
     block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
-    ratings.upload(staging_);
   }
 
+  Ratings ratings;
   std::vector<std::int64_t> offsets, block_groups, group_offsets{0};
-  Buffer<SgdRating> ratings;
 
  private:
-  template <class Body>
-  void for_each(std::int64_t chunk, Body&& body) const {
-    const auto size = static_cast<std::int64_t>(triples_.values.size());
-    for (std::int64_t e = chunk * kChunk; e < std::min((chunk + 1) * kChunk, size); ++e) {
-      check(e);
-      const std::int32_t user = grid_.users.storage[at(triples_.users[at(e)])],
-                         item = grid_.items.storage[at(triples_.items[at(e)])];
-      const std::int32_t i = user_block_[at(user)] - first_, j = item_block_[at(item)];
-      const std::int64_t block = std::int64_t{i} * grid_.items.blocks + j;
-      if (i < 0 || block >= blocks_) continue;  // another rank's user
-      body(block, SgdRating{user, item, triples_.values[at(e)]});
-    }
+  void to_storage_rows() {
+    const std::int64_t size = ratings.size();
+    const auto &users = grid_.users.storage, &items = grid_.items.storage;
+    ctx_.threads().parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t e = begin; e < end; ++e) {
+        std::int32_t &user = ratings.users[at(e)], &item = ratings.items[at(e)];
+        require(static_cast<std::uint32_t>(user) < users.size() &&
+                    static_cast<std::uint32_t>(item) < items.size(),
+                "sgd_ratings: rating {} is of user {} and item {}; the grid has {} and {}", e, user,
+                item, users.size(), items.size());
+        user = users[at(user)];
+        item = items[at(item)];
+      }
+    });
   }
 
-  void check(std::int64_t e) const {
-    const auto user = static_cast<std::uint32_t>(triples_.users[at(e)]),
-               item = static_cast<std::uint32_t>(triples_.items[at(e)]);
-    require(user < grid_.users.storage.size() && item < grid_.items.storage.size(),
-            "sgd_ratings: rating {} is of user {} and item {}; the grid has {} and {}", e, user,
-            item, grid_.users.storage.size(), grid_.items.storage.size());
+  void keep_first(std::int64_t count) {
+    ratings.users.resize(at(count));
+    ratings.items.resize(at(count));
+    ratings.values.resize(at(count));
+    if (!ratings.weights.empty()) ratings.weights.resize(at(count));
   }
 
-  /// Orders a block; returns where its groups end.
-  std::vector<std::int64_t> order_block(std::int64_t block) {
-    const std::int64_t begin = offsets[at(block)], end = offsets[at(block) + 1];
-    const std::int32_t i = first_ + static_cast<std::int32_t>(block / grid_.items.blocks),
-                       j = static_cast<std::int32_t>(block % grid_.items.blocks);
-    const auto user_first = static_cast<std::int32_t>(grid_.users.first(i)),
-               item_first = static_cast<std::int32_t>(grid_.items.first(j)),
+  /// Orders entries [begin, end), which are block (i, j); returns where its groups end.
+  std::vector<std::int64_t> order_block(std::int64_t i, std::int64_t j, std::int64_t begin,
+                                        std::int64_t end) {
+    const auto user_block = static_cast<std::int32_t>(first_ + i),
+               item_block = static_cast<std::int32_t>(j);
+    const auto user_first = static_cast<std::int32_t>(grid_.users.first(user_block)),
+               item_first = static_cast<std::int32_t>(grid_.items.first(item_block)),
                user_base = static_cast<std::int32_t>(grid_.users.first(first_));
-    const std::int64_t users = grid_.users.rows_of(i);
+    const bool weighted = !ratings.weights.empty();
+    const std::int64_t users = grid_.users.rows_of(user_block);
     const std::int64_t strip_users = users ? (users + strips_of(users) - 1) / strips_of(users) : 1;
     std::vector<Keyed> keyed(at(end - begin));
     for (std::int64_t e = begin; e < end; ++e) {
-      const SgdRating r = out_[at(e)];
-      const auto pair =
-          static_cast<std::uint64_t>(r.user) << 32 | static_cast<std::uint32_t>(r.item);
-      keyed[at(e - begin)] = {static_cast<std::uint32_t>((r.user - user_first) / strip_users),
+      const std::int32_t user = ratings.users[at(e)], item = ratings.items[at(e)];
+      const auto pair = static_cast<std::uint64_t>(user) << 32 | static_cast<std::uint32_t>(item);
+      keyed[at(e - begin)] = {static_cast<std::uint32_t>((user - user_first) / strip_users),
                               random_bits(seed_, RandomStream::shuffle, pair).x[0],
-                              {r.user - user_first, r.item - item_first, r.value}};
+                              {user - user_first, item - item_first, ratings.values[at(e)],
+                               weighted ? ratings.weights[at(e)] : 1.0f}};
     }
     std::sort(keyed.begin(), keyed.end(),
               [](const Keyed& a, const Keyed& b) { return a.order() < b.order(); });
-    GroupSchedule groups(users, grid_.items.rows_of(j));
-    std::vector<SgdRating> strip;
+    GroupSchedule groups(users, grid_.items.rows_of(item_block));
+    std::vector<Entry> strip;
     std::vector<std::int64_t> ends, sizes;
     std::int64_t done = begin;
     for (std::size_t e = 0; e < keyed.size();) {
       strip.clear();
       for (const std::uint32_t s = keyed[e].strip; e < keyed.size() && keyed[e].strip == s; ++e)
         strip.push_back(keyed[e].rating);
-      groups.schedule(strip, out_.subspan(at(done), strip.size()), sizes);
+      groups.schedule(strip, sizes, [&](std::int64_t place, const Entry& r) {
+        const std::size_t to = at(done + place);
+        ratings.users[to] = r.user + user_first - user_base;
+        ratings.items[to] = r.item + item_first;
+        ratings.values[to] = r.value;
+        if (weighted) ratings.weights[to] = r.weight;
+      });
       for (const std::int64_t size : sizes) ends.push_back(done += size);
-    }
-    for (SgdRating& r : out_.subspan(at(begin), at(end - begin))) {
-      r.user += user_first - user_base;
-      r.item += item_first;
     }
     return ends;
   }
 
   const Context& ctx_;
   const SgdGrid& grid_;
-  const RatingTriples& triples_;
   std::uint64_t seed_;
-  std::int32_t first_;
-  std::int64_t blocks_;
-  std::vector<std::int32_t> user_block_, item_block_;
-  std::vector<SgdRating> staging_;  // where ctx_'s memory cannot be written from here
-  std::span<SgdRating> out_;
+  std::int32_t first_, last_;
 };
+
+template <class T>
+VectorView<const T> view_of(const std::vector<T>& host, const Buffer<T>& device) {
+  if (!device.empty()) return device.view();
+  return {host.data(), static_cast<std::int64_t>(host.size()), {}};
+}
+
+template <class T>
+void move_to_device(const Context& ctx, std::vector<T>& host, Buffer<T>& device) {
+  device = Buffer<T>::from_host(ctx, host);
+  ctx.synchronize();
+  host = std::vector<T>();
+}
 }  // namespace
 
 std::int32_t sgd_block_count(std::int64_t ratings, std::int64_t users, std::int64_t items) {
@@ -255,25 +289,47 @@ SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
 }
 
 SgdBlocks SgdRatings::blocks() const {
-  return {ratings_.view(), offsets_.view(),      user_blocks_,
-          item_blocks_,    block_groups_.view(), group_offsets_.view()};
+  return {view_of(host_.users, users_),
+          view_of(host_.items, items_),
+          view_of(host_.values, values_),
+          view_of(host_.weights, weights_),
+          offsets_.view(),
+          user_blocks_,
+          item_blocks_,
+          block_groups_.view(),
+          group_offsets_.view()};
+}
+
+CsrRatings SgdRatings::by_user(const Context& ctx, const Context& host, std::int64_t users,
+                               std::int64_t items) const {
+  if (users_.empty())
+    return CsrRatings::build(host, 0, users, items, host_.users, host_.items, {}, {});
+  return CsrRatings::build(host, 0, users, items, users_.to_host(), items_.to_host(), {}, {})
+      .to(ctx);
 }
 
 SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
-                       std::int32_t last, const RatingTriples& triples, std::uint64_t seed) {
+                       std::int32_t last, Ratings ratings, std::uint64_t seed) {
   require(0 <= first && first <= last && last <= grid.users.blocks,
           "sgd_ratings: user blocks [{}, {}) of {}", first, last, grid.users.blocks);
-  require(triples.users.size() == triples.values.size() &&
-              triples.items.size() == triples.values.size(),
-          "sgd_ratings: {} users, {} items and {} values", triples.users.size(),
-          triples.items.size(), triples.values.size());
-  Builder builder(ctx, grid, first, last, triples, seed);
+  require(ratings.users.size() == ratings.values.size() &&
+              ratings.items.size() == ratings.values.size() &&
+              (ratings.weights.empty() || ratings.weights.size() == ratings.values.size()),
+          "sgd_ratings: {} users, {} items, {} values and {} weights", ratings.users.size(),
+          ratings.items.size(), ratings.values.size(), ratings.weights.size());
+  Builder builder(ctx, grid, first, last, std::move(ratings), seed);
   builder.run();
   SgdRatings result;
   result.first_block_ = first;
   result.user_blocks_ = last - first;
   result.item_blocks_ = grid.items.blocks;
-  result.ratings_ = std::move(builder.ratings);
+  result.host_ = std::move(builder.ratings);
+  if (ctx.is_cuda()) {
+    move_to_device(ctx, result.host_.users, result.users_);
+    move_to_device(ctx, result.host_.items, result.items_);
+    move_to_device(ctx, result.host_.values, result.values_);
+    move_to_device(ctx, result.host_.weights, result.weights_);
+  }
   result.offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.offsets);
   result.block_groups_ = Buffer<std::int64_t>::from_host(ctx, builder.block_groups);
   result.group_offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.group_offsets);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/mf_sgd/mf_sgd.h"
+#include "models/mf/ratings.h"
 #include "runtime/buffer.h"
 
 namespace gradmill {
@@ -45,12 +46,6 @@ SgdGrid sgd_grid(std::span<const std::int64_t> user_counts,
 inline constexpr std::int64_t kStripUsers = 256;
 inline constexpr std::int64_t kGroupRatings = 16;
 
-/// Ratings as triples: row ids (not storage rows) and values, in any order.
-struct RatingTriples {
-  std::span<const std::int32_t> users, items;
-  std::span<const float> values;
-};
-
 /// User blocks [first, last) of the grid: what one rank owns. Local block i is the grid's block
 /// first + i, so in wave s, which pairs user block i with item block (i + s) mod item_blocks, the
 /// kernel is called with shift = (s + first) mod item_blocks.
@@ -58,25 +53,33 @@ class SgdRatings {
  public:
   SgdBlocks blocks() const;
   std::int32_t first_block() const { return first_block_; }
-  std::int64_t size() const { return ratings_.size(); }
+  std::int64_t size() const { return blocks().values.size; }
+  /// A row for each of the `users` users, with the items, ascending; in ctx's memory. Made anew, since it
+  /// is not needed to train. host: a CPU context.
+  CsrRatings by_user(const Context& ctx, const Context& host, std::int64_t users,
+                     std::int64_t items) const;
 
  private:
-  friend SgdRatings sgd_ratings(const Context&, const SgdGrid&, std::int32_t, std::int32_t,
-                                const RatingTriples&, std::uint64_t);
+  friend SgdRatings sgd_ratings(const Context&, const SgdGrid&, std::int32_t, std::int32_t, Ratings,
+                                std::uint64_t);
   std::int32_t first_block_ = 0, user_blocks_ = 0, item_blocks_ = 0;
-  Buffer<SgdRating> ratings_;
+  Ratings host_;  // the ratings, unless they are in a GPU's memory:
+  Buffer<std::int32_t> users_, items_;
+  Buffer<float> values_, weights_;
   Buffer<std::int64_t> offsets_, block_groups_, group_offsets_;
 };
 
 /// Cuts the ratings of users in user blocks [first, last); ratings of other users are left out, so a
-/// rank may pass all that it has read. SgdRating::user counts from the range's first storage row
-/// (grid.users.first(first)), SgdRating::item is the storage row.
+/// rank may pass all that it has read. Ratings have row ids (not storage rows) in any order, and are
+/// reordered in place. SgdBlocks::users count from the range's first storage row
+/// (grid.users.first(first)), SgdBlocks::items are storage rows.
 /// Order    strips of at most kStripUsers users, so that few user rows are in use at a time; in a
 ///          strip groups of up to kGroupRatings ratings without a common row, by list scheduling:
 ///          each rating, in the order of a keyed hash of user and item, joins the first group that
 ///          has room after the last groups of its rows.
-/// Errors   contract if the spans' lengths or an id disagree with the grid.
+/// Memory   the ratings, and that of a block for each thread.
+/// Errors   contract if the columns' lengths or an id disagree with the grid.
 SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
-                       std::int32_t last, const RatingTriples& triples, std::uint64_t seed);
+                       std::int32_t last, Ratings ratings, std::uint64_t seed);
 
 }  // namespace gradmill

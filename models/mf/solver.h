@@ -18,6 +18,13 @@ struct MfSize {
   std::int64_t users = 0, items = 0;  // rows of the whole tables
 };
 
+/// Who rated what, values not included. The view is valid while this and the solver live: a solver that
+/// does not keep such rows makes them for the call, into `made`.
+struct SeenRatings {
+  CsrView<const float> view;
+  CsrRatings made;
+};
+
 class MfSolver {
  public:
   virtual ~MfSolver() = default;
@@ -38,7 +45,7 @@ class MfSolver {
   virtual std::span<const std::int32_t> user_order() const = 0;
   virtual std::span<const std::int32_t> item_order() const = 0;
   /// This rank's users' training ratings, rows as in factors().users: what recommendations leave out.
-  virtual CsrView<const float> seen() = 0;
+  virtual SeenRatings seen() = 0;
 
   /// Everything that decides the next epoch. Every row is on exactly one rank. After the caller has
   /// overwritten the values (resume, warm start), it calls restored().

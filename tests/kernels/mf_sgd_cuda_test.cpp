@@ -22,9 +22,10 @@ void overwrite(MatrixView<float> to, const std::vector<T>& from) {
   std::copy(from.begin(), from.end(), to.data);
 }
 
-void check(const Context& gpu, const Shape& s, bool groups, bool adagrad) {
+void check(const Context& gpu, const Shape& s, bool groups, bool adagrad, bool weighted = false) {
   SgdProblem p =
       random_sgd_problem(s.ratings, s.blocks, s.user_rows, s.item_rows, s.k, s.stride, 5, s.group);
+  if (weighted) add_weights(p);
   SgdReference want(p);
   MfSgdArgs args = p.args(groups);
   args.rates = {adagrad ? 0.1f : 0.01f, 0.04f, 0.02f, adagrad, 3.0f};
@@ -71,6 +72,8 @@ TEST(MfSgdCuda, RatingsBlocksAndRates) {
       check(*gpus[0], {10'000, 4, 100, 60, 16, 32}, groups, adagrad);
       check(*gpus[0], {1000, 1, 300, 400, 16, 32, 50}, groups, adagrad);  // groups beyond 16
       check(*gpus[0], {300, 1, 2, 1, 16, 16}, groups, adagrad);           // one rating at a time
+      for (const std::int64_t ratings : {0, 1, 33, 257, 10'000})
+        check(*gpus[0], {ratings, 4, 100, 60, 16, 32}, groups, adagrad, true);
     }
   }
 }

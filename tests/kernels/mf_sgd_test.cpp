@@ -32,8 +32,10 @@ TEST_P(MfSgd, MatchesDoublePrecisionInAnyOrderOfWaves) {
   const Context ctx = Context::cpu(2);
   const auto [ratings, blocks, user_rows, item_rows, k, stride] = GetParam();
   for (const bool groups : {false, true}) {
-    for (const bool adagrad : {true, false}) {
+    for (const auto& [adagrad, weighted] :
+         {std::pair{true, false}, {false, false}, {true, true}, {false, true}}) {
       SgdProblem p = random_sgd_problem(ratings, blocks, user_rows, item_rows, k, stride, 5);
+      if (weighted) add_weights(p);
       SgdReference want(p);
       MfSgdArgs args = p.args(groups);
       args.rates = {adagrad ? 0.1f : 0.01f, 0.04f, 0.02f, adagrad, 3.0f};
@@ -83,6 +85,21 @@ TEST(MfSgdProperties, GroupsChangeNoBit) {
   EXPECT_EQ(in_order.item_state, in_groups.item_state);
 }
 
+TEST(MfSgdProperties, WeightOneIsNoWeightAndWeightZeroNoRating) {
+  const Context ctx = Context::cpu(1);
+  SgdProblem plain = random_sgd_problem(5000, 2, 60, 40, 48, 48, 3), ones = plain, zeros = plain;
+  const SgdProblem before = plain;
+  ones.weights.assign(ones.values.size(), 1);
+  zeros.weights.assign(zeros.values.size(), 0);
+  for (SgdProblem* p : {&plain, &ones, &zeros}) mf_sgd(ctx, p->args(true));
+  EXPECT_EQ(ones.users, plain.users);
+  EXPECT_EQ(ones.item_state, plain.item_state);
+  EXPECT_EQ(zeros.users, before.users);
+  for (std::size_t n = 0; n < before.item_state.size(); ++n)  // norms are carried on, so rounded
+    EXPECT_NEAR(zeros.item_state[n], before.item_state[n], 1e-6);
+  EXPECT_EQ(zeros.loss, before.loss);
+}
+
 TEST(MfSgdProperties, PaddingStaysZero) {
   const Context ctx = Context::cpu(1);
   SgdProblem p = random_sgd_problem(3000, 1, 30, 30, 33, 64, 3);
@@ -97,7 +114,7 @@ TEST(MfSgdProperties, RowsWithoutPaddingAreNotOverrun) {
   const Context ctx = Context::cpu(1);
   SgdProblem padded = random_sgd_problem(3000, 1, 30, 30, 33, 64, 3),
              tight = random_sgd_problem(3000, 1, 30, 30, 33, 33, 3);
-  ASSERT_EQ(padded.ratings.size(), tight.ratings.size());
+  ASSERT_EQ(padded.values.size(), tight.values.size());
   mf_sgd(ctx, padded.args(true));
   mf_sgd(ctx, tight.args(true));
   for (std::size_t r = 0; r < 30; ++r)

@@ -34,7 +34,7 @@ Outcome train(const Context& ctx, const Context& host, Communicator& comm, const
   const FactorsView factors = solver->factors();
   Outcome outcome{solver->loss(),
                   held_out.rating_metrics(factors, 0, 10),
-                  held_out.ranking_metrics(factors, solver->seen(), 5),
+                  held_out.ranking_metrics(factors, solver->seen().view, 5),
                   {}};
   std::vector<float> rows(static_cast<std::size_t>(factors.items.rows * factors.items.stride));
   copy_bytes(ctx, rows.data(), Device{}, factors.items.data, factors.items.device,

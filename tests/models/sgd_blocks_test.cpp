@@ -12,16 +12,13 @@
 
 namespace gradmill {
 namespace {
-struct Ratings {
-  std::vector<std::int32_t> users, items;
-  std::vector<float> values;
+struct ZipfRatings : Ratings {
   std::vector<std::int64_t> user_counts, item_counts;
-
-  RatingTriples view() const { return {users, items, values}; }
 };
 
 /// Items and users drawn from Zipf distributions with this exponent; pairs may repeat.
-Ratings zipf_ratings(std::int64_t count, std::int32_t users, std::int32_t items, double exponent) {
+ZipfRatings zipf_ratings(std::int64_t count, std::int32_t users, std::int32_t items,
+                         double exponent) {
   auto zipf = [&](std::int32_t n) {
     std::vector<double> weights;
     for (std::int32_t r = 0; r < n; ++r) weights.push_back(std::pow(r + 1.0, -exponent));
@@ -29,20 +26,25 @@ Ratings zipf_ratings(std::int64_t count, std::int32_t users, std::int32_t items,
   };
   auto user = zipf(users), item = zipf(items);
   std::mt19937 rng(7);
-  Ratings r;
+  ZipfRatings r;
   r.user_counts.resize(static_cast<std::size_t>(users));
   r.item_counts.resize(static_cast<std::size_t>(items));
   for (std::int64_t e = 0; e < count; ++e) {
     r.users.push_back(user(rng));
     r.items.push_back(item(rng));
     r.values.push_back(static_cast<float>(rng() % 9) * 0.5f + 1.0f);
+    r.weights.push_back(static_cast<float>(rng() % 5) * 0.5f);
     ++r.user_counts[static_cast<std::size_t>(r.users.back())];
     ++r.item_counts[static_cast<std::size_t>(r.items.back())];
   }
   return r;
 }
 
-using Triple = std::tuple<std::int32_t, std::int32_t, float>;
+using Rating = std::tuple<std::int32_t, std::int32_t, float, float>;
+
+Rating rating(const SgdBlocks& b, std::int64_t e) {
+  return {b.users[e], b.items[e], b.values[e], b.weights[e]};
+}
 
 class SgdBlocksTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
@@ -50,39 +52,39 @@ class SgdBlocksTest : public ::testing::TestWithParam<std::int64_t> {
 };
 
 TEST_P(SgdBlocksTest, EveryRatingIsInTheBlockOfItsRows) {
-  const Ratings ratings = zipf_ratings(GetParam(), 500, 300, 1.0);
+  const ZipfRatings ratings = zipf_ratings(GetParam(), 500, 300, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
-  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
   const SgdBlocks b = cut.blocks();
 
-  ASSERT_EQ(b.ratings.size, GetParam());
+  ASSERT_EQ(b.values.size, GetParam());
   ASSERT_EQ(b.offsets.size, b.user_blocks * b.item_blocks + 1);
-  std::vector<Triple> want, got;
+  std::vector<Rating> want, got;
   for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block) {
     const auto i = static_cast<std::int32_t>(block / b.item_blocks),
                j = static_cast<std::int32_t>(block % b.item_blocks);
     for (std::int64_t e = b.offsets[block]; e < b.offsets[block + 1]; ++e) {
-      const SgdRating& r = b.ratings[e];
-      EXPECT_GE(r.user, grid.users.first(i));
-      EXPECT_LT(r.user, grid.users.first(i + 1));
-      EXPECT_GE(r.item, grid.items.first(j));
-      EXPECT_LT(r.item, grid.items.first(j + 1));
-      got.emplace_back(r.user, r.item, r.value);
+      const auto [user, item, value, weight] = rating(b, e);
+      EXPECT_GE(user, grid.users.first(i));
+      EXPECT_LT(user, grid.users.first(i + 1));
+      EXPECT_GE(item, grid.items.first(j));
+      EXPECT_LT(item, grid.items.first(j + 1));
+      got.push_back(rating(b, e));
     }
   }
   for (std::size_t e = 0; e < ratings.values.size(); ++e)
     want.emplace_back(grid.users.storage[static_cast<std::size_t>(ratings.users[e])],
                       grid.items.storage[static_cast<std::size_t>(ratings.items[e])],
-                      ratings.values[e]);
+                      ratings.values[e], ratings.weights[e]);
   std::sort(want.begin(), want.end());
   std::sort(got.begin(), got.end());
   EXPECT_EQ(got, want);
 }
 
 TEST_P(SgdBlocksTest, GroupsCutBlocksAndShareNoRow) {
-  const Ratings ratings = zipf_ratings(GetParam(), 700, 300, 1.0);
+  const ZipfRatings ratings = zipf_ratings(GetParam(), 700, 300, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
-  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
   const SgdBlocks b = cut.blocks();
   ASSERT_EQ(b.block_groups.size, b.offsets.size);
   for (std::int64_t block = 0; block < b.offsets.size; ++block)
@@ -94,8 +96,8 @@ TEST_P(SgdBlocksTest, GroupsCutBlocksAndShareNoRow) {
     EXPECT_LE(size, kGroupRatings);
     std::set<std::int32_t> users, items;
     for (std::int64_t e = b.group_offsets[g]; e < b.group_offsets[g + 1]; ++e) {
-      users.insert(b.ratings[e].user);
-      items.insert(b.ratings[e].item);
+      users.insert(b.users[e]);
+      items.insert(b.items[e]);
     }
     EXPECT_EQ(static_cast<std::int64_t>(users.size()), size);
     EXPECT_EQ(static_cast<std::int64_t>(items.size()), size);
@@ -103,7 +105,7 @@ TEST_P(SgdBlocksTest, GroupsCutBlocksAndShareNoRow) {
 }
 
 TEST_P(SgdBlocksTest, StorageIsAPermutation) {
-  const Ratings ratings = zipf_ratings(GetParam(), 257, 33, 1.0);
+  const ZipfRatings ratings = zipf_ratings(GetParam(), 257, 33, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
   for (const SgdSide* side : {&grid.users, &grid.items}) {
     std::vector<std::int32_t> rows = side->storage;
@@ -113,35 +115,32 @@ TEST_P(SgdBlocksTest, StorageIsAPermutation) {
   }
 }
 
-bool same_bits(const SgdRating& a, const SgdRating& b) {
-  return a.user == b.user && a.item == b.item && a.value == b.value;
-}
-
 TEST_P(SgdBlocksTest, AnyRankSplitAndInputOrderGiveTheSameBlocks) {
-  Ratings ratings = zipf_ratings(GetParam(), 400, 300, 1.0);
+  ZipfRatings ratings = zipf_ratings(GetParam(), 400, 300, 1.0);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
-  const SgdRatings whole = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 3);
+  const SgdRatings whole = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 3);
   // Another order of reading, and another number of threads.
   const Context other = Context::cpu(3);
   std::reverse(ratings.users.begin(), ratings.users.end());
   std::reverse(ratings.items.begin(), ratings.items.end());
   std::reverse(ratings.values.begin(), ratings.values.end());
+  std::reverse(ratings.weights.begin(), ratings.weights.end());
   for (const std::int32_t ranks : {1, 2, 3, 5}) {
     std::int64_t seen = 0;
     for (std::int32_t rank = 0; rank < ranks; ++rank) {
       const std::int32_t first = grid.users.blocks * rank / ranks,
                          last = grid.users.blocks * (rank + 1) / ranks;
-      const SgdRatings part = sgd_ratings(other, grid, first, last, ratings.view(), 3);
+      const SgdRatings part = sgd_ratings(other, grid, first, last, ratings, 3);
       const auto row = static_cast<std::int32_t>(grid.users.first(first));
       const SgdBlocks w = whole.blocks(), p = part.blocks();
       ASSERT_EQ(p.user_blocks, last - first);
       for (std::int64_t block = 0; block < p.offsets.size; ++block)
         ASSERT_EQ(p.offsets[block] + seen, w.offsets[first * w.item_blocks + block]);
-      for (std::int64_t e = 0; e < p.ratings.size; ++e) {
-        const SgdRating& r = p.ratings[e];
-        ASSERT_TRUE(same_bits({r.user + row, r.item, r.value}, w.ratings[seen + e]));
+      for (std::int64_t e = 0; e < p.values.size; ++e) {
+        const auto [user, item, value, weight] = rating(p, e);
+        ASSERT_EQ(Rating(user + row, item, value, weight), rating(w, seen + e));
       }
-      seen += p.ratings.size;
+      seen += p.values.size;
     }
     EXPECT_EQ(seen, GetParam());
   }
@@ -152,33 +151,53 @@ INSTANTIATE_TEST_SUITE_P(Sizes, SgdBlocksTest,
 
 TEST(SgdBlocks, TheSeedChangesTheOrderWithinBlocksOnly) {
   const Context ctx = Context::cpu(1);
-  const Ratings ratings = zipf_ratings(10'000, 100, 80, 0.5);
+  const ZipfRatings ratings = zipf_ratings(10'000, 100, 80, 0.5);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
-  const SgdRatings a = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
-  const SgdRatings b = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 2);
+  const SgdRatings a = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
+  const SgdRatings b = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 2);
   bool differs = false;
   for (std::int64_t n = 0; n < a.blocks().offsets.size; ++n)
     ASSERT_EQ(a.blocks().offsets[n], b.blocks().offsets[n]);
   for (std::int64_t e = 0; e < a.size(); ++e)
-    differs |= !same_bits(a.blocks().ratings[e], b.blocks().ratings[e]);
+    differs |= rating(a.blocks(), e) != rating(b.blocks(), e);
   EXPECT_TRUE(differs);
+}
+
+TEST(SgdBlocks, ByUserHoldsTheItemsOfEachUserInOrder) {
+  const Context ctx = Context::cpu(2);
+  const ZipfRatings ratings = zipf_ratings(2000, 90, 70, 0.5);
+  const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
+  const CsrRatings rows = cut.by_user(ctx, ctx, 90, 70);
+  std::vector<std::vector<std::int32_t>> want(90);
+  for (std::size_t e = 0; e < ratings.users.size(); ++e)
+    want[static_cast<std::size_t>(grid.users.storage[static_cast<std::size_t>(ratings.users[e])])]
+        .push_back(grid.items.storage[static_cast<std::size_t>(ratings.items[e])]);
+  const auto got = rows.view();
+  for (std::int64_t u = 0; u < 90; ++u) {
+    auto& items = want[static_cast<std::size_t>(u)];
+    std::sort(items.begin(), items.end());
+    EXPECT_EQ(
+        std::vector<std::int32_t>(got.indices + got.offsets[u], got.indices + got.offsets[u + 1]),
+        items);
+  }
 }
 
 TEST(SgdBlocks, GroupsAreLargeUnlessARowIsHeavy) {
   const Context ctx = Context::cpu(2);
-  const Ratings ratings = zipf_ratings(300'000, 6040, 3706, 0.2);
+  const ZipfRatings ratings = zipf_ratings(300'000, 6040, 3706, 0.2);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
-  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
   EXPECT_GE(static_cast<double>(cut.size()) / static_cast<double>(cut.blocks().group_offsets.size),
             12.0);
 }
 
 TEST(SgdBlocks, BlocksAreBalancedOnZipfData) {
   const Context ctx = Context::cpu(2);
-  const Ratings ratings = zipf_ratings(1'000'000, 6040, 3706, 0.7);
+  const ZipfRatings ratings = zipf_ratings(1'000'000, 6040, 3706, 0.7);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
   EXPECT_EQ(grid.users.blocks, 16);
-  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings.view(), 1);
+  const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
   const SgdBlocks b = cut.blocks();
   const double mean = 1'000'000.0 / static_cast<double>(b.offsets.size - 1);
   for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block)
@@ -200,9 +219,9 @@ TEST(SgdBlocks, IdsOutsideTheGridAreErrors) {
   const SgdGrid grid = sgd_grid(counts, counts);
   const std::vector<std::int32_t> good{0, 1}, bad{0, 2}, negative{0, -1};
   const std::vector<float> values{1, 2};
-  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {good, bad, values}, 1), Error);
-  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {negative, good, values}, 1), Error);
-  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 2, {good, good, values}, 1), Error);
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {good, bad, values, {}, {}}, 1), Error);
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 1, {negative, good, values, {}, {}}, 1), Error);
+  EXPECT_THROW(sgd_ratings(ctx, grid, 0, 2, {good, good, values, {}, {}}, 1), Error);
 }
 }  // namespace
 }  // namespace gradmill

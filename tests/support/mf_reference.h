@@ -22,7 +22,8 @@ namespace gradmill::testing {
 struct SgdProblem {
   std::int64_t k = 0, stride = 0;
   std::int32_t blocks = 1;
-  std::vector<SgdRating> ratings;
+  std::vector<std::int32_t> rating_users, rating_items;
+  std::vector<float> values, weights;  // weights: or empty
   std::vector<std::int64_t> offsets, block_groups, group_offsets;
   std::vector<float> users, items, user_state, item_state;
   std::vector<double> loss;
@@ -36,7 +37,15 @@ struct SgdProblem {
       return static_cast<std::int64_t>(v.size()) / stride;
     };
     MfSgdArgs a;
-    a.blocks = {view(ratings), view(offsets), blocks, blocks, {}, {}};
+    a.blocks = {view(rating_users),
+                view(rating_items),
+                view(values),
+                view(weights),
+                view(offsets),
+                blocks,
+                blocks,
+                {},
+                {}};
     if (with_groups) {
       a.blocks.block_groups = view(block_groups);
       a.blocks.group_offsets = view(group_offsets);
@@ -69,20 +78,21 @@ inline SgdProblem random_sgd_problem(std::int64_t count, std::int32_t blocks,
                j = static_cast<std::int32_t>(cell % blocks);
     std::set<std::int32_t> used_users, used_items;
     const auto close_group = [&] {
-      if (p.group_offsets.back() != static_cast<std::int64_t>(p.ratings.size()))
-        p.group_offsets.push_back(static_cast<std::int64_t>(p.ratings.size()));
+      if (p.group_offsets.back() != static_cast<std::int64_t>(p.values.size()))
+        p.group_offsets.push_back(static_cast<std::int64_t>(p.values.size()));
       used_users.clear(), used_items.clear();
     };
     for (std::int64_t e = count * cell / cells; e < count * (cell + 1) / cells; ++e) {
-      const SgdRating r{i * user_rows + skewed(user_rows), j * item_rows + skewed(item_rows),
-                        1.0f + static_cast<float>(rng() % 9) * 0.5f};
-      if (used_users.size() == group || used_users.count(r.user) || used_items.count(r.item))
+      const std::int32_t user = i * user_rows + skewed(user_rows),
+                         item = j * item_rows + skewed(item_rows);
+      if (used_users.size() == group || used_users.count(user) || used_items.count(item))
         close_group();
-      used_users.insert(r.user), used_items.insert(r.item);
-      p.ratings.push_back(r);
+      used_users.insert(user), used_items.insert(item);
+      p.rating_users.push_back(user), p.rating_items.push_back(item);
+      p.values.push_back(1.0f + static_cast<float>(rng() % 9) * 0.5f);
     }
     close_group();
-    p.offsets.push_back(static_cast<std::int64_t>(p.ratings.size()));
+    p.offsets.push_back(static_cast<std::int64_t>(p.values.size()));
     p.block_groups.push_back(static_cast<std::int64_t>(p.group_offsets.size()) - 1);
   }
   std::uniform_real_distribution<float> uniform(0, 1 / std::sqrt(static_cast<float>(k)));
@@ -103,6 +113,12 @@ inline SgdProblem random_sgd_problem(std::int64_t count, std::int32_t blocks,
   return p;
 }
 
+/// Gives the problem's ratings weights: 0, 1/2, 1, 3/2 or 2.
+inline void add_weights(SgdProblem& p) {
+  for (std::size_t e = 0; e < p.values.size(); ++e)
+    p.weights.push_back(static_cast<float>(e * 7 % 5) / 2);
+}
+
 /// What mf_sgd leaves in a problem, in double precision.
 struct SgdReference {
   std::vector<double> users, items, user_state, item_state, loss;
@@ -118,29 +134,30 @@ struct SgdReference {
     for (std::int32_t i = 0; i < p.blocks; ++i) {
       const auto block = static_cast<std::size_t>(i * p.blocks + (i + shift) % p.blocks);
       for (std::int64_t e = p.offsets[block]; e < p.offsets[block + 1]; ++e)
-        loss[static_cast<std::size_t>(i)] +=
-            update(p, p.ratings[static_cast<std::size_t>(e)], rates);
+        loss[static_cast<std::size_t>(i)] += update(p, static_cast<std::size_t>(e), rates);
     }
   }
 
  private:
-  double update(const SgdProblem& problem, const SgdRating& r, const SgdRates& rates) {
-    double *p = &users[static_cast<std::size_t>(r.user * problem.stride)],
-           *q = &items[static_cast<std::size_t>(r.item * problem.stride)];
-    double *ps = &user_state[static_cast<std::size_t>(4 * r.user)],
-           *qs = &item_state[static_cast<std::size_t>(4 * r.item)];
+  double update(const SgdProblem& problem, std::size_t e, const SgdRates& rates) {
+    const auto user = static_cast<std::size_t>(problem.rating_users[e]),
+               item = static_cast<std::size_t>(problem.rating_items[e]),
+               stride = static_cast<std::size_t>(problem.stride);
+    const double w = problem.weights.empty() ? 1.0 : problem.weights[e];
+    double *p = &users[user * stride], *q = &items[item * stride];
+    double *ps = &user_state[4 * user], *qs = &item_state[4 * item];
     const auto rate = [&](double accumulated) {
       return rates.adagrad ? rates.learning_rate / std::sqrt(accumulated)
                            : static_cast<double>(rates.learning_rate);
     };
     double dot = 0;
     for (std::int64_t f = 0; f < problem.k; ++f) dot += p[f] * q[f];
-    const double error = r.value - (rates.global_mean + ps[0] + qs[0] + dot);
+    const double error = problem.values[e] - (rates.global_mean + ps[0] + qs[0] + dot);
     const double p_rate = rate(ps[2]), q_rate = rate(qs[2]);
     ps[3] = qs[3] = 0;
     for (std::int64_t f = 0; f < problem.k; ++f) {
-      const double p_gradient = error * q[f] - rates.l2_factors * p[f],
-                   q_gradient = error * p[f] - rates.l2_factors * q[f];
+      const double p_gradient = w * (error * q[f] - rates.l2_factors * p[f]),
+                   q_gradient = w * (error * p[f] - rates.l2_factors * q[f]);
       p[f] += p_rate * p_gradient;
       q[f] += q_rate * q_gradient;
       ps[2] += p_gradient * p_gradient / static_cast<double>(problem.k);
@@ -149,11 +166,11 @@ struct SgdReference {
       qs[3] += q[f] * q[f];
     }
     for (double* state : {ps, qs}) {
-      const double gradient = error - rates.l2_biases * state[0];
+      const double gradient = w * (error - rates.l2_biases * state[0]);
       state[0] += rate(state[1]) * gradient;
       state[1] += gradient * gradient;
     }
-    return error * error;
+    return w * error * error;
   }
 };
 
