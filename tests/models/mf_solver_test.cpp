@@ -88,6 +88,33 @@ TEST_P(MfSolverTest, AFoldedInUserGetsWhatAHalfStepWouldGive) {
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, MfSolverTest, ::testing::Values("als", "sgd", "ials"));
 
+TEST(SgdSolver, AWeightOfTwoCountsLikeTheRatingTwice) {
+  const Context ctx = Context::cpu(2);
+  const auto comm = make_self_communicator();
+  const testing::MfProblem problem = mf_problem(80, 60, 0.4, 3);
+  MfConfig config = config_of("sgd");
+  config.learning_rate = 0.002;  // so that what two steps add to one of twice the size is small
+  config.adagrad = false;
+  Ratings weighted = problem.ratings, twice = problem.ratings, ones = problem.ratings;
+  weighted.weights.assign(weighted.users.size(), 2);
+  ones.weights.assign(ones.users.size(), 1);
+  for (auto* column : {&twice.users, &twice.items}) {
+    const auto once = *column;
+    column->insert(column->end(), once.begin(), once.end());
+  }
+  twice.values.insert(twice.values.end(), problem.ratings.values.begin(),
+                      problem.ratings.values.end());
+  const auto train = [&](const Ratings& ratings) {
+    auto solver = make_mf_solver(ctx, ctx, *comm, config, 1, problem.size, ratings);
+    for (int epoch = 0; epoch < 10; ++epoch) solver->run_epoch(epoch);
+    return solver->loss();
+  };
+  const double plain = train(problem.ratings), by_two = train(weighted);
+  EXPECT_EQ(train(ones), plain);
+  EXPECT_LT(by_two, 0.98 * plain);
+  EXPECT_NEAR(by_two, train(twice), 0.01 * by_two);
+}
+
 TEST(HeldOut, MetricsOfAHandMadeRanking) {
   const Context ctx = Context::cpu(1);
   const auto comm = make_self_communicator();
