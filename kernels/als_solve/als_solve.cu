@@ -11,30 +11,27 @@ struct SolveRows {
   VectorView<float> biases;
   VectorView<std::int32_t> failures;
 
-  static __host__ __device__ int slot_vectors(const TileShape& shape) {
-    return solve_slot_vectors(shape);
+  static __host__ __device__ int shared_vectors(const TileShape& shape) {
+    return shape.groups * solve_slot_vectors(shape);
   }
 
   __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
-                                             const TileRole& role, int count, TileRegisters& tile,
-                                             const float4* slots) const {
+                                             const TileRole& role, int count,
+                                             TileRegisters& tile) const {
     const TileShape& shape = work.shape;
     const int size = work.size(), width = kTile * shape.tile_rows;
     for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(shared.area, shape, g);
-      const float4* stored = slots + g * work.slot_vectors();
-      side_value(slot.b, shape.tile_rows, j) = j < shape.k ? work.right_side(stored, 0)[j] : 0;
+      side_value(slot.b, shape.tile_rows, j) = j < shape.k ? shared.side(work, g, 0)[j] : 0;
       side_value(slot.border, shape.tile_rows, j) =
-          work.biased && j < shape.k ? work.right_side(stored, 1)[j] : 0;
+          work.biased && j < shape.k ? shared.side(work, g, 1)[j] : 0;
     }
     if (threadIdx.x < count) {
-      const float4* stored = slots + threadIdx.x * work.slot_vectors();
       float* last = solve_slot(shared.area, shape, threadIdx.x).last;
       if (work.biased) {
-        last[0] =
-            work.right_side(stored, 1)[shape.k] + ridge(work.model, shared.entries[threadIdx.x]);
-        last[1] = work.right_side(stored, 0)[shape.k];
+        last[0] = shared.side(work, threadIdx.x, 1)[shape.k] + shared.ridge[threadIdx.x];
+        last[1] = shared.side(work, threadIdx.x, 0)[shape.k];
       }
       last[3] = 0;
     }
@@ -61,9 +58,9 @@ struct SolveRows {
 }  // namespace
 
 void als_solve(const Context& ctx, const AlsSolveArgs& args) {
-  // A solve costs k / 3 ratings' FLOPs, and slower ones.
-  const RowSystems work(args, 8 + args.factors.cols / 2);
-  launch_row_systems(ctx, work, SolveRows{args.solutions, args.solution_biases, args.failures},
+  // A solve is k / 3 ratings' FLOPs, and slower ones.
+  launch_row_systems(ctx, row_systems(args, 8 + args.factors.cols / 2),
+                     SolveRows{args.solutions, args.solution_biases, args.failures},
                      args.workspace_bytes);
 }
 

@@ -1,10 +1,10 @@
-// Runs the kernels of row_systems.cuh with a sink: two launches for each window of ratings, one
+// Runs the kernels of row_kernels.cuh with a sink: two launches for each window of ratings, one
 // window in all but the largest cases.
 #pragma once
 
 #include <algorithm>
 
-#include "kernels/normal_equations/row_systems.cuh"
+#include "kernels/normal_equations/row_kernels.cuh"
 #include "kernels/resident_blocks.cuh"
 #include "runtime/context.h"
 #include "runtime/cuda_check.h"
@@ -13,23 +13,56 @@
 
 namespace gradmill::cuda {
 
+/// The half-step of an operation's arguments. row_cost: what a row costs beside its ratings, in
+/// ratings.
+template <class Args>
+RowSystems row_systems(const Args& args, std::int64_t row_cost) {
+  RowSystems work;
+  work.ratings = args.ratings;
+  work.weights = args.weights;
+  work.factors = args.factors;
+  work.biases = args.biases;
+  work.base = args.base;
+  work.model = args.model;
+  work.biased = args.biases.size > 0;
+  work.vector_rows = has_vector_rows(args.factors.data, args.factors.stride);
+  work.shape = TileShape(args.factors.cols);
+  work.line.offsets = args.ratings.offsets;
+  work.line.rows = args.ratings.rows;
+  work.line.chunk = heavy_chunk(args.factors.cols, args.ratings.nnz);
+  work.line.row_cost = row_cost;
+  return work;
+}
+
+/// How shared memory is divided: two blocks shall fit on a multiprocessor.
+inline void divide_shared_memory(RowSystems& work, int sink_vectors) {
+  constexpr int kMostStageRows = 512;
+  constexpr std::size_t kMostBytes = std::size_t{100} << 10;  // with the base
+  const TileShape& shape = work.shape;
+  const int plane = shape.groups > 1 && shape.threads > 128 ? 5 * shape.pitch / 2 : shape.plane;
+  work.area = 4 * plane;
+  work.plane = (work.weighted() ? plane : 2 * plane) / 8 * 8 - 4;  // 4 mod 8
+  work.slots = shape.groups > 1 ? (shape.groups + 1) / 2 : 0;
+  // Adding the groups up costs as much as groups / 2 ratings' tiles.
+  work.long_row = shape.groups > 1 ? 32 * shape.groups : INT32_MAX;
+  work.stage_rows = std::min(work.plane / shape.tile_rows, kMostStageRows);
+  work.base_on_chip = work.has_base();
+  if (SystemShared::bytes(work, sink_vectors) > kMostBytes) work.base_on_chip = false;
+}
+
 template <class Sink, int kThreads>
 void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink,
                            std::int64_t partial_bytes) {
-  const std::int64_t rows = work.ratings.rows, nnz = work.ratings.nnz, k = work.shape.k;
-  work.vector_rows = has_vector_rows(work.factors.data, work.factors.stride);
-  // A chunk's sums are small beside its ratings' factors.
-  work.line.offsets = work.ratings.offsets;
-  work.line.rows = rows;
-  work.line.chunk = std::clamp<std::int64_t>(16 * k, 1024, 4096);
-  const std::int64_t slot_bytes = 16 * work.slot_vectors();
+  const TileShape& shape = work.shape;
+  divide_shared_memory(work, Sink::shared_vectors(shape));
+  const std::int64_t rows = work.ratings.rows, nnz = work.ratings.nnz;
+  const std::int64_t slot_bytes = 16 * work.partial_vectors();
   const std::int64_t most = std::max<std::int64_t>(1, partial_bytes / (2 * slot_bytes));
   const std::int64_t windows = std::min(most, nnz / work.line.chunk + 1);
   work.window = windows * work.line.chunk;
   const std::int64_t passes = nnz / work.window + 1;
 
-  const TileShape& shape = work.shape;
-  const std::size_t shared_bytes = SystemShared::bytes(shape, Sink::slot_vectors(shape));
+  const std::size_t shared_bytes = SystemShared::bytes(work, Sink::shared_vectors(shape));
   const int resident =
       resident_blocks(ctx, row_systems_kernel<Sink, kThreads>, shape.threads, shared_bytes);
   constexpr std::int64_t kLeastCost = 512;  // of a block
@@ -41,10 +74,8 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
     (void)resident_blocks(ctx, heavy_rows_kernel<Sink, kThreads>, shape.threads, shared_bytes);
 
   Workspace::Scope scratch(ctx);
-  work.scratch =
-      scratch.take<float4>(std::int64_t{blocks} * shape.groups * work.slot_vectors()).data;
   if (heavy) {
-    work.partial = scratch.take<float4>((2 * windows + 4) * work.slot_vectors()).data;
+    work.partial = scratch.take<float4>((2 * windows + 4) * work.partial_vectors()).data;
     work.heavy_rows = scratch.take<std::int32_t>(heavy + 1).data;
     work.heavy_count = scratch.take<std::int32_t>(1).data;
   }
@@ -62,8 +93,7 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
   }
 }
 
-/// `work` has the arguments, shape, biased and row_cost; the rest is filled in here. partial_bytes
-/// bounds the memory for sums of heavy rows' chunks.
+/// partial_bytes bounds the memory for sums of heavy rows' chunks.
 template <class Sink>
 void launch_row_systems(const Context& ctx, const RowSystems& work, const Sink& sink,
                         std::int64_t partial_bytes) {

@@ -11,11 +11,13 @@ struct WriteRows {
   MatrixView<float> rhs;
   bool vector_systems;
 
-  static __host__ __device__ int slot_vectors(const TileShape&) { return 0; }
+  static __host__ __device__ int shared_vectors(const TileShape& shape) {
+    return kTileVectors * shape.pitch;
+  }
 
   __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
                                              const TileRole& role, int count,
-                                             const TileRegisters& tile, const float4* slots) const {
+                                             const TileRegisters& tile) const {
     const TileShape& shape = work.shape;
     const int k = shape.k, size = work.size();
     if (role.active() && role.group < count)
@@ -32,11 +34,10 @@ struct WriteRows {
     for (int e = threadIdx.x; e < count * size; e += blockDim.x) {
       const int g = e / size, j = e % size;
       if (shared.entries[g] < 0) continue;  // a heavy row that goes on
-      const float4* slot = slots + g * work.slot_vectors();
-      rhs(shared.row[g], j) = work.right_side(slot, 0)[j];
+      rhs(shared.row[g], j) = shared.side(work, g, 0)[j];
       if (!work.biased) continue;
       const float extra = j == k && work.add_ridge ? shared.ridge[g] : 0;
-      systems(shared.row[g], std::int64_t{k} * size + j) = work.right_side(slot, 1)[j] + extra;
+      systems(shared.row[g], std::int64_t{k} * size + j) = shared.side(work, g, 1)[j] + extra;
     }
   }
 };
@@ -44,7 +45,7 @@ struct WriteRows {
 }  // namespace
 
 void normal_equations(const Context& ctx, const NormalEquationsArgs& args) {
-  RowSystems work(args, 8);
+  RowSystems work = row_systems(args, 8);
   work.add_ridge = args.add_ridge;
   const bool vector =
       work.size() % 4 == 0 && has_vector_rows(args.systems.data, args.systems.stride);

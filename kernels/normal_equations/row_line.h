@@ -63,6 +63,15 @@ struct RowLine {
   }
 };
 
+/// Ratings of a chunk that heavy rows are cut into. Its sums (2 k^2 bytes) shall be small beside its
+/// factors, and all chunks' sums beside the ratings; yet some blocks' shares on a large device have
+/// several chunks, so that shares are equal.
+GRADMILL_HD inline std::int64_t heavy_chunk(std::int64_t k, std::int64_t nnz) {
+  const std::int64_t by_factors = 16 * k < 1024 ? 1024 : 16 * k < 4096 ? 16 * k : 4096;
+  const std::int64_t by_ratings = nnz / 2048 < 16384 ? nnz / 2048 : 16384;
+  return by_factors > by_ratings ? by_factors : by_ratings;
+}
+
 /// A block's part of the line: items from `first` on until one begins at or after an end.
 struct RowShare {
   RowItem first;

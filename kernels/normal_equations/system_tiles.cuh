@@ -149,6 +149,18 @@ __device__ __forceinline__ void load_tile(TileRegisters& tile, const float4* fro
   }
 }
 
+__device__ __forceinline__ void add_tile(TileRegisters& tile, const float4* from, int pitch) {
+#pragma unroll
+  for (int v = 0; v < kTileVectors; ++v) {
+    const float4 x = from[v * pitch];
+    const int r = v / 2, c = v % 2 * 4;
+    tile[r][c] += x.x;
+    tile[r][c + 1] += x.y;
+    tile[r][c + 2] += x.z;
+    tile[r][c + 3] += x.w;
+  }
+}
+
 /// Vector e of the sum of the groups' tiles in shared memory (store_tile to area + thread), in order.
 __device__ inline float4 sum_of_groups(const float4* area, const TileShape& shape, int e) {
   const float4* part = area + e / shape.tiles * shape.pitch + e % shape.tiles;
@@ -158,6 +170,22 @@ __device__ inline float4 sum_of_groups(const float4* area, const TileShape& shap
     sum = {sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w};
   }
   return sum;
+}
+
+/// Adds the tiles of all groups up into those of group 0, in a fixed order. Shared memory: 16 vectors
+/// for each tile of half of the groups. All threads must call.
+__device__ __forceinline__ void add_groups(TileRegisters& tile, float4* area,
+                                           const TileShape& shape, const TileRole& role) {
+#pragma unroll 1
+  for (int n = shape.groups, half; n > 1; n = half) {
+    half = (n + 1) / 2;
+    const int pitch = (n - half) * shape.tiles;
+    if (role.group >= half && role.group < n)
+      store_tile(tile, area + (role.group - half) * shape.tiles + role.tile, pitch);
+    __syncthreads();
+    if (role.active() && role.group < n - half) add_tile(tile, area + threadIdx.x, pitch);
+    __syncthreads();
+  }
 }
 
 /// Position e = 0 .. 16 * tiles - 1 of a row-major walk over the lower triangle's tiles in float4s:
