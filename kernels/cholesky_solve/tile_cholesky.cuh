@@ -54,9 +54,6 @@ __device__ inline SolveSlot solve_slot(float4* shared, const TileShape& s, int g
           reinterpret_cast<float*>(border + 2 * s.tile_rows)};
 }
 
-/// Keeps the compiler from loading ahead what would not fit into registers.
-__device__ __forceinline__ void do_not_load_ahead() { asm volatile("" ::: "memory"); }
-
 /// 1 / sqrt(x) to the last bit or two.
 __device__ __forceinline__ float inverse_root(float x) {
   const float r = rsqrtf(x);

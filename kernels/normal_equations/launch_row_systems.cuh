@@ -37,7 +37,7 @@ RowSystems row_systems(const Args& args, std::int64_t row_cost) {
 /// How shared memory is divided: two blocks shall fit on a multiprocessor.
 inline void divide_shared_memory(RowSystems& work, int sink_vectors) {
   constexpr int kMostStageRows = 512;
-  constexpr std::size_t kMostBytes = std::size_t{100} << 10;  // with the base
+  constexpr int kMostBytes = 100 << 10;  // with the base
   const TileShape& shape = work.shape;
   const int plane = shape.groups > 1 && shape.threads > 128 ? 5 * shape.pitch / 2 : shape.plane;
   work.area = 4 * plane;
@@ -47,7 +47,7 @@ inline void divide_shared_memory(RowSystems& work, int sink_vectors) {
   work.long_row = shape.groups > 1 ? 32 * shape.groups : INT32_MAX;
   work.stage_rows = std::min(work.plane / shape.tile_rows, kMostStageRows);
   work.base_on_chip = work.has_base();
-  if (SystemShared::bytes(work, sink_vectors) > kMostBytes) work.base_on_chip = false;
+  if (SharedLayout(work, sink_vectors).bytes > kMostBytes) work.base_on_chip = false;
 }
 
 template <class Sink, int kThreads>
@@ -62,7 +62,8 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
   work.window = windows * work.line.chunk;
   const std::int64_t passes = nnz / work.window + 1;
 
-  const std::size_t shared_bytes = SystemShared::bytes(work, Sink::shared_vectors(shape));
+  const SharedLayout layout(work, Sink::shared_vectors(shape));
+  const auto shared_bytes = static_cast<std::size_t>(layout.bytes);
   const int resident =
       resident_blocks(ctx, row_systems_kernel<Sink, kThreads>, shape.threads, shared_bytes);
   constexpr std::int64_t kLeastCost = 512;  // of a block
@@ -84,11 +85,11 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
     const std::int64_t to = pass + 1 == passes ? INT64_MAX : from + work.window;
     if (heavy) ctx.zero(work.heavy_count, sizeof(std::int32_t));
     row_systems_kernel<Sink, kThreads>
-        <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, from, to);
+        <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, layout, sink, from, to);
     cuda_check(cudaGetLastError(), "launch the normal equations of rows");
     if (!heavy) continue;
     heavy_rows_kernel<Sink, kThreads>
-        <<<heavy_blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, sink, from, to);
+        <<<heavy_blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, layout, sink, from, to);
     cuda_check(cudaGetLastError(), "launch the sums of heavy rows");
   }
 }

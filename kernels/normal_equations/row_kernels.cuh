@@ -17,58 +17,59 @@ namespace gradmill::cuda {
 /// many.
 __device__ inline int take_rows(const RowSystems& work, const SystemShared& shared) {
   const RowLine& line = work.line;
-  const Progress at = *shared.progress;
+  const Progress at = *shared.progress();
   const RowItem item{at.item.row + threadIdx.x, 0};
   bool good = at.item.chunk == 0 && at.share.holds(line, item);
   const std::int64_t entries = good ? line.entries(item.row) : 0;
   good = good && entries <= line.chunk;
   const unsigned rejected = ~__ballot_sync(kAllLanes, good);
   if (threadIdx.x % kWarp == 0)
-    shared.votes[threadIdx.x / kWarp] = rejected ? __ffs(static_cast<int>(rejected)) - 1 : kWarp;
+    shared.votes()[threadIdx.x / kWarp] = rejected ? __ffs(static_cast<int>(rejected)) - 1 : kWarp;
   const int length = static_cast<int>(entries);
-  shared.window_length[threadIdx.x] = length;
+  shared.window_length()[threadIdx.x] = length;
   __syncthreads();
   int count = 0;
   for (int warp = 0; warp < static_cast<int>(blockDim.x) / kWarp; ++warp) {
-    count += shared.votes[warp];
-    if (shared.votes[warp] < kWarp) break;
+    count += shared.votes()[warp];
+    if (shared.votes()[warp] < kWarp) break;
   }
   const int mine = threadIdx.x;
   int rank = 0;
   if (mine < count)
     for (int other = 0; other < count; ++other) {
-      const int theirs = shared.window_length[other];
+      const int theirs = shared.window_length()[other];
       rank += theirs > length || (theirs == length && other < mine);
     }
   __syncthreads();
   if (mine < count) {
-    shared.window_row[rank] = static_cast<std::int32_t>(item.row);
-    shared.window_length[rank] = length;
+    shared.window_row()[rank] = static_cast<std::int32_t>(item.row);
+    shared.window_length()[rank] = length;
   }
-  if (mine == 0) shared.progress->item.row += count;
+  if (mine == 0) shared.progress()->item.row += count;
   __syncthreads();
   return count;
 }
 
 /// Sums the chunk of a heavy row that comes next; false if the share has come to its end.
 __device__ __forceinline__ bool sum_chunk(const RowSystems& work, const SystemShared& shared,
-                                          const TileRole& role, std::int64_t from) {
+                                          std::int64_t from) {
   const RowLine& line = work.line;
-  const RowItem item = shared.progress->item;
-  if (!shared.progress->share.holds(line, item)) return false;
+  const RowItem item = shared.progress()->item;
+  if (!shared.progress()->share.holds(line, item)) return false;
   const std::int64_t start = line.start(item), begin = line.offsets[0] + start;
   const std::int64_t end = min(begin + line.chunk, line.offsets[item.row + 1]);
   float4* to = work.partial_slot(start, item.chunk == 0);
   __syncthreads();
   if (threadIdx.x == 0) {
-    shared.progress->item = line.next(item);
+    shared.progress()->item = line.next(item);
     if (item.chunk == 0 || start - line.chunk < from)  // the first one here
       work.heavy_rows[atomicAdd(work.heavy_count, 1)] = static_cast<std::int32_t>(item.row);
   }
   TileRegisters tile;
-  sum_by_all_groups(work, shared, role, begin, end, 0, tile);
+  sum_by_all_groups(work, shared, begin, end, 0, tile);
+  const TileRole role = shared.role();
   if (role.group == 0) store_tile(tile, to + role.tile, work.shape.tiles);
-  const auto* sides = reinterpret_cast<const float4*>(shared.sides);
+  const auto* sides = reinterpret_cast<const float4*>(shared.side(work, 0, 0));
   for (int e = threadIdx.x; e < 2 * work.side_values() / 4; e += blockDim.x)
     to[work.shape.matrix_vectors() + e] = sides[e];
   __syncthreads();
@@ -84,18 +85,17 @@ __device__ __forceinline__ float4 base_vector(const RowSystems& work, int row, i
 /// Brings the base's tiles into shared memory.
 __device__ inline void keep_base(const RowSystems& work, const SystemShared& shared) {
   for (int e = threadIdx.x; e < work.shape.matrix_vectors(); e += blockDim.x) {
-    const int vector = e / work.shape.tiles;
-    int row, col;
-    tile_position(e % work.shape.tiles, work.shape.tile_rows, row, col);
-    shared.base[e] = base_vector(work, row * kTile + vector / 2, col * kTile + vector % 2 * 4);
+    const TriangleWalk at(e, work.shape.tile_rows);
+    shared.base()[at.vector * work.shape.tiles + at.tile] = base_vector(work, at.row, at.col);
   }
 }
 
 /// Ridge and base, and 1 on the diagonal beyond k.
 __device__ __forceinline__ void add_constants(const RowSystems& work, const SystemShared& shared,
-                                              const TileRole& role, TileRegisters& tile) {
+                                              TileRegisters& tile) {
+  const TileRole role = shared.role();
   if (work.base_on_chip) {
-    add_tile(tile, shared.base + role.tile, work.shape.tiles);
+    add_tile(tile, shared.base() + role.tile, work.shape.tiles);
   } else if (work.has_base()) {
 #pragma unroll
     for (int v = 0; v < kTileVectors; ++v) {
@@ -108,7 +108,7 @@ __device__ __forceinline__ void add_constants(const RowSystems& work, const Syst
     }
   }
   if (!role.diagonal()) return;
-  const float ridge_value = work.add_ridge ? shared.ridge[role.group] : 0;
+  const float ridge_value = work.add_ridge ? shared.ridge()[role.group] : 0;
 #pragma unroll
   for (int i = 0; i < kTile; ++i)
     tile[i][i] += role.row * kTile + i < work.shape.k ? ridge_value : 1;
@@ -118,13 +118,12 @@ __device__ __forceinline__ void add_constants(const RowSystems& work, const Syst
 /// sink.
 template <class Sink>
 __device__ __forceinline__ void finish_systems(const RowSystems& work, const SystemShared& shared,
-                                               const TileRole& role, int count, TileRegisters& tile,
-                                               const Sink& sink) {
+                                               int count, TileRegisters& tile, const Sink& sink) {
   if (threadIdx.x < count)
-    shared.ridge[threadIdx.x] = ridge(work.model, shared.entries[threadIdx.x]);
+    shared.ridge()[threadIdx.x] = ridge(work.model, shared.entries()[threadIdx.x]);
   __syncthreads();
-  if (role.active() && role.group < count) add_constants(work, shared, role, tile);
-  sink(work, shared, role, count, tile);
+  if (shared.role().group < count && shared.role().active()) add_constants(work, shared, tile);
+  sink(work, shared, count, tile);
   __syncthreads();
 }
 
@@ -132,119 +131,141 @@ __device__ __forceinline__ void finish_systems(const RowSystems& work, const Sys
 /// many.
 template <class Sink>
 __device__ __forceinline__ int finish_batch(const RowSystems& work, const SystemShared& shared,
-                                            const TileRole& role, int first, int window,
-                                            const Sink& sink) {
+                                            int first, int window, const Sink& sink) {
   const TileShape& shape = work.shape;
   int count = min(shape.groups, window - first), long_rows = 0;
-  while (long_rows < count && shared.window_length[first + long_rows] > work.long_row) ++long_rows;
+  while (long_rows < count && shared.window_length()[first + long_rows] > work.long_row)
+    ++long_rows;
   if (long_rows > work.slots) count = long_rows = work.slots;
   if (threadIdx.x < count) {
-    const std::int64_t row = shared.window_row[first + threadIdx.x];
-    shared.row[threadIdx.x] = row;
-    shared.entries[threadIdx.x] = shared.window_length[first + threadIdx.x];
-    shared.begin[threadIdx.x] = work.ratings.offsets[row];
+    const std::int64_t row = shared.window_row()[first + threadIdx.x];
+    shared.row()[threadIdx.x] = row;
+    shared.entries()[threadIdx.x] = shared.window_length()[first + threadIdx.x];
+    shared.begin()[threadIdx.x] = work.ratings.offsets[row];
   }
   __syncthreads();
   TileRegisters tile;
 #pragma unroll 1
   for (int i = 0; i < long_rows; ++i) {
-    sum_by_all_groups(work, shared, role, shared.begin[i], shared.begin[i] + shared.entries[i], i,
+    sum_by_all_groups(work, shared, shared.begin()[i], shared.begin()[i] + shared.entries()[i], i,
                       tile);
+    const TileRole role = shared.role();
     if (role.group == 0)
-      store_tile(tile, shared.slots + i * shape.matrix_vectors() + role.tile, shape.tiles);
+      store_tile(tile, shared.slots() + i * shape.matrix_vectors() + role.tile, shape.tiles);
   }
   __syncthreads();
   clear(tile);
-  if (role.active() && role.group < long_rows)
-    load_tile(tile, shared.slots + role.group * shape.matrix_vectors() + role.tile, shape.tiles);
+  if (long_rows) {
+    const TileRole role = shared.role();
+    if (role.active() && role.group < long_rows)
+      load_tile(tile, shared.slots() + role.group * shape.matrix_vectors() + role.tile,
+                shape.tiles);
+  }
   if (long_rows < count)
-    sum_by_single_groups(work, shared, role, long_rows, count,
-                         shared.window_length[first + long_rows], tile);
+    sum_by_single_groups(work, shared, long_rows, count, shared.window_length()[first + long_rows],
+                         tile);
   __syncthreads();
-  finish_systems(work, shared, role, count, tile, sink);
+  finish_systems(work, shared, count, tile, sink);
   return count;
 }
 
 /// The items that begin in positions [from, to).
 template <class Sink, int kThreads>
 __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void row_systems_kernel(
-    RowSystems work, Sink sink, std::int64_t from, std::int64_t to) {
-  extern __shared__ float4 memory[];
-  const SystemShared shared(memory, work, Sink::shared_vectors(work.shape));
-  const TileRole role(work.shape);
+    RowSystems work, SharedLayout layout, Sink sink, std::int64_t from, std::int64_t to) {
+  const SystemShared shared{layout};
+  shared.set_role(TileRole(work.shape));
   if (threadIdx.x == 0) {
     const RowShare share = row_share(work.line, from, to, blockIdx.x, gridDim.x);
-    *shared.progress = {share.first, share};
+    *shared.progress() = {share.first, share};
   }
   if (work.base_on_chip) keep_base(work, shared);
   __syncthreads();
   while (true) {
     const int window = take_rows(work, shared);
-    for (int first = 0; first < window;)
-      first += finish_batch(work, shared, role, first, window, sink);
-    if (window == 0 && !sum_chunk(work, shared, role, from)) break;
+    for (int first = 0; first < window;) first += finish_batch(work, shared, first, window, sink);
+    if (window == 0 && !sum_chunk(work, shared, from)) break;
   }
 }
 
-/// Adds the chunk sums of heavy row `row` that positions [from, to) have, in order, into the tiles
-/// and sides of a group; the sums of a row that goes on are carried over. True if the row ends here.
-__device__ __forceinline__ bool add_chunks(const RowSystems& work, const SystemShared& shared,
-                                           const TileRole& role, int group, std::int64_t row,
-                                           std::int64_t from, std::int64_t to,
-                                           TileRegisters& tile) {
-  const RowLine& line = work.line;
-  const std::int64_t start = line.position(row), end = start + line.entries(row);
-  const std::int64_t first = start >= from ? 0 : ceil_div(from - start, line.chunk);
-  const std::int64_t chunks = ceil_div(min(end, to) - start, line.chunk);
-  const bool ends = end <= start + chunks * line.chunk;
-  const float4* carried = work.carry_slot(from / work.window);
-  float4* carry = work.carry_slot(from / work.window + 1);
-  const int tiles = work.shape.tiles, matrix = work.shape.matrix_vectors();
-  if (role.group == group) {
-    if (first) add_tile(tile, carried + role.tile, tiles);
-#pragma unroll 1
-    for (std::int64_t c = first; c < chunks; ++c)
-      add_tile(tile, work.partial_slot(start + c * line.chunk, c == 0) + role.tile, tiles);
-    if (!ends) store_tile(tile, carry + role.tile, tiles);
+/// The chunk sums that a heavy row has in a window, one after the other.
+struct ChunkSums {
+  const float4* carried;  // those of the windows before, or null
+  const float4* first;
+  int count;
+  bool row_begins;  // the first chunk is the row's
+  float4* carry;    // to carry them over; null if the row ends here
+
+  __device__ ChunkSums(const RowSystems& work, std::int64_t row, std::int64_t from,
+                       std::int64_t to) {
+    const RowLine& line = work.line;
+    const std::int64_t start = line.position(row), end = start + line.entries(row);
+    const std::int64_t before = start >= from ? 0 : ceil_div(from - start, line.chunk);
+    const std::int64_t chunks = ceil_div(min(end, to) - start, line.chunk);
+    row_begins = before == 0;
+    count = static_cast<int>(chunks - before);
+    first = work.partial_slot(start + before * line.chunk, row_begins);
+    carried = row_begins ? nullptr : work.carry_slot(from / work.window);
+    carry = end <= start + chunks * line.chunk ? nullptr : work.carry_slot(from / work.window + 1);
   }
-  auto* sides = reinterpret_cast<float4*>(shared.side(work, group, 0));
+  /// From chunk c's slot to the next one's: see partial_slot.
+  __device__ int step(const RowSystems& work, int c) const {
+    return (c == 0 && row_begins ? 1 : 2) * work.partial_vectors();
+  }
+};
+
+/// Adds up the chunk sums of sides, and those of tiles into the group's registers.
+__device__ __forceinline__ void add_sides(const RowSystems& work, const SystemShared& shared, int g,
+                                          const ChunkSums& chunks) {
+  auto* sides = reinterpret_cast<float4*>(shared.side(work, g, 0));
+  const int matrix = work.shape.matrix_vectors();
   for (int e = threadIdx.x; e < 2 * work.side_values() / 4; e += blockDim.x) {
-    float4 sum = first ? carried[matrix + e] : float4{0, 0, 0, 0};
-#pragma unroll 4
-    for (std::int64_t c = first; c < chunks; ++c) {
-      const float4 x = work.partial_slot(start + c * line.chunk, c == 0)[matrix + e];
+    float4 sum = chunks.carried ? chunks.carried[matrix + e] : float4{0, 0, 0, 0};
+    const float4* from = chunks.first + matrix + e;
+    for (int c = 0; c < chunks.count; from += chunks.step(work, c++)) {
+      const float4 x = *from;
       sum = {sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w};
     }
     sides[e] = sum;
-    if (!ends) carry[matrix + e] = sum;
+    if (chunks.carry) chunks.carry[matrix + e] = sum;
   }
-  return ends;
+}
+__device__ __forceinline__ void add_tiles(const RowSystems& work, const TileRole& role,
+                                          const ChunkSums& chunks, TileRegisters& tile) {
+  const int tiles = work.shape.tiles;
+  if (chunks.carried) add_tile(tile, chunks.carried + role.tile, tiles);
+  const float4* from = chunks.first + role.tile;
+#pragma unroll 1
+  for (int c = 0; c < chunks.count; from += chunks.step(work, c++)) add_tile(tile, from, tiles);
+  if (chunks.carry) store_tile(tile, chunks.carry + role.tile, tiles);
 }
 
 /// Finishes the heavy rows of positions [from, to) that end there.
 template <class Sink, int kThreads>
 __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void heavy_rows_kernel(
-    RowSystems work, Sink sink, std::int64_t from, std::int64_t to) {
-  extern __shared__ float4 memory[];
-  const TileShape& shape = work.shape;
-  const SystemShared shared(memory, work, Sink::shared_vectors(shape));
-  const TileRole role(shape);
+    RowSystems work, SharedLayout layout, Sink sink, std::int64_t from, std::int64_t to) {
+  const SystemShared shared{layout};
+  shared.set_role(TileRole(work.shape));
   if (work.base_on_chip) keep_base(work, shared);
   const int rows = *work.heavy_count;
-  const int each = min(shape.groups, ceil_div(rows, static_cast<int>(gridDim.x)));
+  const int each = min(work.shape.groups, ceil_div(rows, static_cast<int>(gridDim.x)));
   for (int first = blockIdx.x * each; first < rows; first += gridDim.x * each) {
     const int count = min(each, rows - first);
-    TileRegisters tile;
-    clear(tile);
     for (int g = 0; g < count; ++g) {
       const std::int64_t row = work.heavy_rows[first + g];
-      const bool ends = add_chunks(work, shared, role, g, row, from, to, tile);
+      const ChunkSums chunks(work, row, from, to);
+      add_sides(work, shared, g, chunks);
       if (threadIdx.x != 0) continue;
-      shared.row[g] = row;
-      shared.entries[g] = ends ? work.line.entries(row) : -1;
+      shared.row()[g] = row;
+      shared.entries()[g] = chunks.carry ? -1 : work.line.entries(row);
     }
+    TileRegisters tile;
+    clear(tile);
+    const TileRole role = shared.role();
+    if (role.active() && role.group < count)
+      add_tiles(work, role, {work, work.heavy_rows[first + role.group], from, to}, tile);
     __syncthreads();
-    finish_systems(work, shared, role, count, tile, sink);
+    finish_systems(work, shared, count, tile, sink);
   }
 }
 

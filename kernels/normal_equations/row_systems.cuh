@@ -57,62 +57,84 @@ struct Progress {
   RowShare share;
 };
 
-/// A block's shared memory. Staged rows, sums that groups exchange and the sink's data take turns in
-/// the area; the sink may also use the slots behind it.
-struct SystemShared {
-  float4* area;
-  float4* slots;  // [slots, 16 * tiles] behind the stage
-  float4* base;   // [16 * tiles] if it is kept on chip
-  float* sides;   // [groups, 2, side_values]
-  Progress* progress;
-  std::int64_t* begin;    // [groups] first rating
-  std::int64_t* row;      // [groups] of the systems in the groups' registers
-  std::int64_t* entries;  // [groups], -1: not to be finished
-  float* ridge;           // [groups]
-  float* sums;            // [2, threads] partial right-hand sides
-  float* in_a;            // [stage_rows]
-  float* in_b;
-  std::int32_t* index;          // [stage_rows], -1: nothing staged
-  std::int32_t* window_row;     // [threads], longest row first
-  std::int32_t* window_length;  // [threads]
-  int* votes;                   // [warps]
+/// Byte offsets into a block's shared memory. They are arguments of the kernels, so that no thread
+/// keeps pointers in registers.
+struct SharedLayout {
+  int slots, base, sides, progress, begin, row, entries, ridge, sums, in_a, in_b, index, window_row,
+      window_length, votes, roles, bytes;
 
-  static __host__ __device__ int area_vectors(const RowSystems& work, int sink_vectors) {
-    const int used = work.area + work.slots * work.shape.matrix_vectors();
-    return used > sink_vectors ? used : sink_vectors;
+  SharedLayout() = default;
+  SharedLayout(const RowSystems& work, int sink_vectors);
+};
+
+/// A block's shared memory. Staged rows, sums that groups exchange and the sink's data take turns in
+/// the area; the sink may also use the slots behind the stage.
+struct SystemShared {
+  const SharedLayout& at;
+
+  template <class T>
+  __device__ T* part(int offset) const {
+    extern __shared__ float4 memory[];
+    return reinterpret_cast<T*>(reinterpret_cast<char*>(memory) + offset);
   }
-  static __host__ __device__ int base_vectors(const RowSystems& work) {
-    return work.base_on_chip ? work.shape.matrix_vectors() : 0;
-  }
-  static std::size_t bytes(const RowSystems& work, int sink_vectors) {
-    const TileShape& s = work.shape;
-    const int words = s.groups * (2 * work.side_values() + 1) + 3 * work.stage_rows +
-                      4 * s.threads + s.threads / kWarp;
-    return 16 * static_cast<std::size_t>(area_vectors(work, sink_vectors) + base_vectors(work)) +
-           sizeof(Progress) + sizeof(std::int64_t) * 3 * static_cast<std::size_t>(s.groups) +
-           4 * static_cast<std::size_t>(words);
-  }
-  __device__ SystemShared(float4* memory, const RowSystems& work, int sink_vectors)
-      : area(memory), slots(memory + work.area) {
-    const TileShape& s = work.shape;
-    base = area + area_vectors(work, sink_vectors);
-    sides = reinterpret_cast<float*>(base + base_vectors(work));
-    progress = reinterpret_cast<Progress*>(sides + s.groups * 2 * work.side_values());
-    begin = reinterpret_cast<std::int64_t*>(progress + 1);
-    row = begin + s.groups;
-    entries = row + s.groups;
-    ridge = reinterpret_cast<float*>(entries + s.groups);
-    sums = ridge + s.groups;
-    in_a = sums + 2 * s.threads;
-    in_b = in_a + work.stage_rows;
-    index = reinterpret_cast<std::int32_t*>(in_b + work.stage_rows);
-    window_row = index + work.stage_rows;
-    window_length = window_row + s.threads;
-    votes = window_length + s.threads;
-  }
+  __device__ float4* area() const { return part<float4>(0); }
+  __device__ float4* slots() const { return part<float4>(at.slots); }
+  __device__ float4* base() const { return part<float4>(at.base); }  // if it is kept on chip
+  __device__ Progress* progress() const { return part<Progress>(at.progress); }
+  __device__ float* sums() const {
+    return part<float>(at.sums);
+  }  // [2, threads] of right-hand sides
+  // [stage_rows] of the staged ratings: weights in A and b, rows of the factors (-1: nothing staged)
+  __device__ float* in_a() const { return part<float>(at.in_a); }
+  __device__ float* in_b() const { return part<float>(at.in_b); }
+  __device__ std::int32_t* index() const { return part<std::int32_t>(at.index); }
+  // [threads] rows that were taken, the longest first
+  __device__ std::int32_t* window_row() const { return part<std::int32_t>(at.window_row); }
+  __device__ std::int32_t* window_length() const { return part<std::int32_t>(at.window_length); }
+  __device__ int* votes() const { return part<int>(at.votes); }  // [warps]
+  // [groups] of the systems in registers: first rating, row, ratings (-1: not to be finished), ridge
+  __device__ std::int64_t* begin() const { return part<std::int64_t>(at.begin); }
+  __device__ std::int64_t* row() const { return part<std::int64_t>(at.row); }
+  __device__ std::int64_t* entries() const { return part<std::int64_t>(at.entries); }
+  __device__ float* ridge() const { return part<float>(at.ridge); }
   __device__ float* side(const RowSystems& work, int group, int side) const {
-    return sides + (2 * group + side) * work.side_values();
+    return part<float>(at.sides) + (2 * group + side) * work.side_values();
+  }
+  __device__ TileRole role() const {
+    return TileRole(part<const std::uint32_t>(at.roles)[threadIdx.x]);
+  }
+  __device__ void set_role(const TileRole& role) const {
+    part<std::uint32_t>(at.roles)[threadIdx.x] = role.packed();
   }
 };
+
+inline SharedLayout::SharedLayout(const RowSystems& work, int sink_vectors) {
+  const TileShape& s = work.shape;
+  int at = 0;
+  const auto take = [&](int values, int size) {
+    const int here = at;
+    at += values * size;
+    return here;
+  };
+  const int used = work.area + work.slots * s.matrix_vectors();
+  take(used > sink_vectors ? used : sink_vectors, 16);
+  slots = 16 * work.area;
+  base = take(work.base_on_chip ? s.matrix_vectors() : 0, 16);
+  sides = take(s.groups * 2 * work.side_values(), 4);  // a multiple of 16 bytes
+  progress = take(1, sizeof(Progress));
+  begin = take(s.groups, 8);
+  row = take(s.groups, 8);
+  entries = take(s.groups, 8);
+  ridge = take(s.groups, 4);
+  sums = take(2 * s.threads, 4);
+  in_a = take(work.stage_rows, 4);
+  in_b = take(work.stage_rows, 4);
+  index = take(work.stage_rows, 4);
+  window_row = take(s.threads, 4);
+  window_length = take(s.threads, 4);
+  votes = take(s.threads / kWarp, 4);
+  roles = take(s.threads, 4);
+  bytes = at;
+}
 
 }  // namespace gradmill::cuda

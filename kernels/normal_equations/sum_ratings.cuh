@@ -15,27 +15,27 @@ __device__ __forceinline__ void stage_ratings(const RowSystems& work, const Syst
   for (int s = threadIdx.x; s < count; s += blockDim.x) {
     const std::int64_t e = rating_of(s);
     if (e < 0) {
-      shared.index[s] = -1;
+      shared.index()[s] = -1;
       continue;
     }
     const std::int32_t i = work.ratings.indices[e];
     const float r = work.ratings.values[e], w = work.weights.size ? work.weights[e] : 1.0f;
     const float a = work.model.implicit ? w * work.model.alpha * r : w;
-    shared.index[s] = i;
-    shared.in_a[s] = a;
-    shared.in_b[s] = work.model.implicit
-                         ? work.model.unobserved_weight + a
-                         : w * (r - work.model.offset - (work.biased ? work.biases[i] : 0.0f));
+    shared.index()[s] = i;
+    shared.in_a()[s] = a;
+    shared.in_b()[s] = work.model.implicit
+                           ? work.model.unobserved_weight + a
+                           : w * (r - work.model.offset - (work.biased ? work.biases[i] : 0.0f));
   }
   __syncthreads();
   const int tile_rows = work.shape.tile_rows, quads = 2 * tile_rows;
   const bool weighted = work.weighted();
   const auto put = [&](int q, const float4& y) {
     const int s = q / quads, f = q % quads;
-    float4* col = shared.area + f % 2 * work.plane + s * tile_rows + f / 2;
+    float4* col = shared.area() + f % 2 * work.plane + s * tile_rows + f / 2;
     *col = y;
     if (!weighted) return;
-    const float a = shared.in_a[s];
+    const float a = shared.in_a()[s];
     col[2 * work.plane] = {a * y.x, a * y.y, a * y.z, a * y.w};
   };
   const int total = count * quads, step = blockDim.x;
@@ -48,17 +48,17 @@ __device__ __forceinline__ void stage_ratings(const RowSystems& work, const Syst
 #pragma unroll
       for (int u = 0; u < kInFlight; ++u) {
         const int at = q + u * step;
-        const std::int32_t i = shared.index[at / quads];
+        const std::int32_t i = shared.index()[at / quads];
         if (i >= 0) y[u] = reinterpret_cast<const float4*>(work.factors.row(i))[at % quads];
       }
 #pragma unroll
       for (int u = 0; u < kInFlight; ++u)
-        if (shared.index[(q + u * step) / quads] >= 0) put(q + u * step, y[u]);
+        if (shared.index()[(q + u * step) / quads] >= 0) put(q + u * step, y[u]);
     }
   }
 #pragma unroll 1
   for (; q < total; q += step) {
-    const std::int32_t i = shared.index[q / quads];
+    const std::int32_t i = shared.index()[q / quads];
     if (i >= 0) put(q, load4(work.factors.row(i), 4 * (q % quads), work.shape.k, work.vector_rows));
   }
   __syncthreads();
@@ -66,10 +66,10 @@ __device__ __forceinline__ void stage_ratings(const RowSystems& work, const Syst
 
 /// Adds staged ratings first, first + step, .. < last to the tile.
 __device__ __forceinline__ void add_staged(const RowSystems& work, const SystemShared& shared,
-                                           const TileRole& role, int first, int last, int step,
-                                           TileRegisters& tile) {
-  const float4* rows = shared.area + (work.weighted() ? 2 * work.plane : 0);
-  rank_update<false>(tile, rows, shared.area, work.plane, work.shape, role, first, last, step);
+                                           int first, int last, int step, TileRegisters& tile) {
+  const TileRole role = shared.role();
+  const float4* rows = shared.area() + (work.weighted() ? 2 * work.plane : 0);
+  rank_update<false>(tile, rows, shared.area(), work.plane, work.shape, role, first, last, step);
 }
 
 /// Adds staged ratings first, first + step, .. < last to value j of the right-hand side and the border.
@@ -78,21 +78,20 @@ __device__ inline void add_right_sides(const RowSystems& work, const SystemShare
   const bool bias = j == work.shape.k;  // whose value in every rating is 1
   const int tile_rows = work.shape.tile_rows;
   const float* value =
-      reinterpret_cast<const float*>(shared.area + j % 8 / 4 * work.plane + j / 8) + j % 4;
+      reinterpret_cast<const float*>(shared.area() + j % 8 / 4 * work.plane + j / 8) + j % 4;
 #pragma unroll 1
   for (int s = first; s < last; s += step) {
     const float y = bias ? 1.0f : value[4 * s * tile_rows];
-    b = fmaf(shared.in_b[s], y, b);
-    if (work.biased) border = fmaf(shared.in_a[s], y, border);
+    b = fmaf(shared.in_b()[s], y, b);
+    if (work.biased) border = fmaf(shared.in_a()[s], y, border);
   }
 }
 
 /// Sums ratings [begin, end) (absolute); all groups take turns with them. The sum is left in the tiles
 /// of group 0 and in the sides of group `side`.
 __device__ __forceinline__ void sum_by_all_groups(const RowSystems& work,
-                                                  const SystemShared& shared, const TileRole& role,
-                                                  std::int64_t begin, std::int64_t end, int side,
-                                                  TileRegisters& tile) {
+                                                  const SystemShared& shared, std::int64_t begin,
+                                                  std::int64_t end, int side, TileRegisters& tile) {
   const int size = work.size(), slices = blockDim.x / size;
   const int slice = threadIdx.x / size, j = threadIdx.x % size;
   clear(tile);
@@ -101,12 +100,13 @@ __device__ __forceinline__ void sum_by_all_groups(const RowSystems& work,
   for (std::int64_t at = begin; at < end; at += work.stage_rows) {
     const int count = static_cast<int>(min(end - at, std::int64_t{work.stage_rows}));
     stage_ratings(work, shared, count, [&](int s) { return at + s; });
-    if (role.active()) add_staged(work, shared, role, role.group, count, work.shape.groups, tile);
+    const int group = shared.role().group;
+    if (group >= 0) add_staged(work, shared, group, count, work.shape.groups, tile);
     if (slice < slices) add_right_sides(work, shared, j, slice, count, slices, b, border);
     __syncthreads();
   }
-  shared.sums[threadIdx.x] = b;
-  shared.sums[blockDim.x + threadIdx.x] = border;
+  shared.sums()[threadIdx.x] = b;
+  shared.sums()[blockDim.x + threadIdx.x] = border;
   __syncthreads();
   const int padded = work.side_values();
   for (int e = threadIdx.x; e < 2 * padded; e += blockDim.x) {
@@ -114,19 +114,18 @@ __device__ __forceinline__ void sum_by_all_groups(const RowSystems& work,
     float sum = 0;
     if (value < size)
       for (int g = 0; g < slices; ++g)
-        sum += shared.sums[e / padded * blockDim.x + g * size + value];
+        sum += shared.sums()[e / padded * blockDim.x + g * size + value];
     shared.side(work, side, 0)[e] = sum;
   }
-  add_groups(tile, shared.area, work.shape, role);
+  add_groups(tile, shared.area(), work.shape, shared.role());
   __syncthreads();
 }
 
 /// Sums the rows of groups [first, count) of a batch, each by its group alone into its tiles and
 /// sides. `longest`: ratings of the longest.
 __device__ __forceinline__ void sum_by_single_groups(const RowSystems& work,
-                                                     const SystemShared& shared,
-                                                     const TileRole& role, int first, int count,
-                                                     int longest, TileRegisters& tile) {
+                                                     const SystemShared& shared, int first,
+                                                     int count, int longest, TileRegisters& tile) {
   const int size = work.size(), padded = work.side_values(), groups = count - first;
   for (int e = threadIdx.x; e < groups * 2 * padded; e += blockDim.x)
     shared.side(work, first, 0)[e] = 0;
@@ -135,16 +134,16 @@ __device__ __forceinline__ void sum_by_single_groups(const RowSystems& work,
 #pragma unroll 1
   for (int done = 0; done < longest; done += segment) {
     const auto staged = [&](int g) {  // ratings of group first + g in this round
-      return min(segment, static_cast<int>(shared.entries[first + g]) - done);
+      return min(segment, static_cast<int>(shared.entries()[first + g]) - done);
     };
     stage_ratings(work, shared, groups * segment, [&](int s) {
       const int g = s / segment;
-      return s % segment < staged(g) ? shared.begin[first + g] + done + s % segment
+      return s % segment < staged(g) ? shared.begin()[first + g] + done + s % segment
                                      : std::int64_t{-1};
     });
-    const int mine = role.group - first;
+    const int mine = shared.role().group - first;
     if (mine >= 0 && mine < groups)
-      add_staged(work, shared, role, mine * segment, mine * segment + staged(mine), 1, tile);
+      add_staged(work, shared, mine * segment, mine * segment + staged(mine), 1, tile);
     for (int e = threadIdx.x; e < groups * size; e += blockDim.x) {
       const int g = e / size, j = e % size;
       float* b = shared.side(work, first + g, 0) + j;

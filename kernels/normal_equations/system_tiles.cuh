@@ -91,6 +91,15 @@ struct TileRole {
     if (group >= shape.groups) group = -1;
     tile_position(tile, shape.tile_rows, row, col);
   }
+  /// In a word, to be kept in shared memory rather than registers.
+  __device__ explicit TileRole(std::uint32_t packed)
+      : group(static_cast<int>(packed >> 24) - 1),
+        tile(static_cast<int>(packed & 1023)),
+        row(static_cast<int>(packed >> 10 & 127)),
+        col(static_cast<int>(packed >> 17 & 127)) {}
+  __device__ std::uint32_t packed() const {
+    return static_cast<std::uint32_t>(tile | row << 10 | col << 17 | (group + 1) << 24);
+  }
   __device__ bool active() const { return group >= 0; }
   __device__ bool diagonal() const { return row == col; }
 };
@@ -149,6 +158,9 @@ __device__ __forceinline__ void load_tile(TileRegisters& tile, const float4* fro
   }
 }
 
+/// Keeps the compiler from loading ahead what would not fit into registers.
+__device__ __forceinline__ void do_not_load_ahead() { asm volatile("" ::: "memory"); }
+
 __device__ __forceinline__ void add_tile(TileRegisters& tile, const float4* from, int pitch) {
 #pragma unroll
   for (int v = 0; v < kTileVectors; ++v) {
@@ -158,6 +170,7 @@ __device__ __forceinline__ void add_tile(TileRegisters& tile, const float4* from
     tile[r][c + 1] += x.y;
     tile[r][c + 2] += x.z;
     tile[r][c + 3] += x.w;
+    if (v % 2) do_not_load_ahead();
   }
 }
 
