@@ -6,14 +6,21 @@
 
 namespace gradmill::cuda {
 
+inline constexpr int kLowerVectors = kTile * kTile / 4;
+inline constexpr int kSkew = 4;  // float4s, half of the banks
+
 /// Shared memory of one group. A biased system has one more row and column: they are a second
 /// right-hand side (the border), whose solve gives the Schur complement of the last unknown.
 struct SolveSlot {
   float4* panel;  // column p of the factor, staged like rows: low and high halves
   float* lower;   // its diagonal tile; on the diagonal 1 / L_cc
-  float4* b;      // right-hand side, then solution: the tiles' low halves, then the high ones
-  float4* border;
-  float* last;  // {corner, right-hand side, solution} of the last unknown, {failed}
+  int tile_rows;
+
+  /// Right-hand side, then solution: the tiles' low halves, then the high ones.
+  __device__ float4* b() const { return panel + (2 * kTile * tile_rows + kLowerVectors + kSkew); }
+  __device__ float4* border() const { return b() + 2 * tile_rows; }
+  /// {corner, right-hand side, solution} of the last unknown, {failed}.
+  __device__ float* last() const { return reinterpret_cast<float*>(b() + 4 * tile_rows); }
 };
 
 /// Value j of a right-hand side.
@@ -36,9 +43,6 @@ struct Eight {
   }
 };
 
-inline constexpr int kLowerVectors = kTile * kTile / 4;
-inline constexpr int kSkew = 4;  // float4s, half of the banks
-
 /// float4s of a group's slot: as much off a multiple of 8 as a half row is long, so that groups that
 /// share a warp use different banks.
 __host__ __device__ inline int solve_slot_vectors(const TileShape& s) {
@@ -48,10 +52,7 @@ __host__ __device__ inline int solve_slot_vectors(const TileShape& s) {
 __device__ inline SolveSlot solve_slot(float4* shared, const TileShape& s, int group) {
   float4* at = shared + group * solve_slot_vectors(s);
   float4* lower = at + 2 * kTile * s.tile_rows + (s.tile_rows % 8 == 0 ? group % 2 * kSkew : 0);
-  float4* b = at + 2 * kTile * s.tile_rows + kLowerVectors + kSkew;
-  float4* border = b + 2 * s.tile_rows;
-  return {at, reinterpret_cast<float*>(lower), b, border,
-          reinterpret_cast<float*>(border + 2 * s.tile_rows)};
+  return {at, reinterpret_cast<float*>(lower), s.tile_rows};
 }
 
 /// 1 / sqrt(x) to the last bit or two.
@@ -81,11 +82,11 @@ __device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlo
   for (int r = 0; r < kTile; ++r)
 #pragma unroll
     for (int c = 0; c <= r; ++c) slot.lower[r * kTile + c] = a[r][c];
-  if (failed) slot.last[3] = 1;
+  if (failed) slot.last()[3] = 1;
   do_not_load_ahead();
 #pragma unroll 1
   for (int side = 0; side < (biased ? 2 : 1); ++side) {
-    float4* b = side ? slot.border : slot.b;
+    float4* b = side ? slot.border() : slot.b();
     Eight z(b, tile_rows, p);
 #pragma unroll
     for (int r = 0; r < kTile; ++r) {
@@ -96,15 +97,20 @@ __device__ __forceinline__ void factor_diagonal(TileRegisters& a, const SolveSlo
     z.store(b, tile_rows, p);
     do_not_load_ahead();
     if (side == 0) continue;
-    const Eight rhs(slot.b, tile_rows, p);
-    float corner = slot.last[0], last = slot.last[1];
+    float corner = slot.last()[0], last = slot.last()[1];
 #pragma unroll
-    for (int r = 0; r < kTile; ++r) {
-      corner = fmaf(-z.v[r], z.v[r], corner);
-      last = fmaf(-z.v[r], rhs.v[r], last);
+    for (int half = 0; half < 2; ++half) {
+      const float4 x = slot.b()[half * tile_rows + p];
+      const float rhs[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+      for (int r = 0; r < 4; ++r) {
+        corner = fmaf(-z.v[4 * half + r], z.v[4 * half + r], corner);
+        last = fmaf(-z.v[4 * half + r], rhs[r], last);
+      }
+      do_not_load_ahead();
     }
-    slot.last[0] = corner;
-    slot.last[1] = last;
+    slot.last()[0] = corner;
+    slot.last()[1] = last;
   }
 }
 
@@ -131,7 +137,7 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
   }
 #pragma unroll 1
   for (int side = 0; side < (biased ? 2 : 1); ++side) {
-    float4* b = side ? slot.border : slot.b;
+    float4* b = side ? slot.border() : slot.b();
     Eight mine(b, shape.tile_rows, role.row);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -150,10 +156,10 @@ __device__ __forceinline__ void solve_below(TileRegisters& a, const SolveSlot& s
 /// x = L⁻ᵀ z for the diagonal tile p.
 __device__ __forceinline__ void back_substitute(const TileRegisters& a, const SolveSlot& slot,
                                                 int tile_rows, int p, bool biased) {
-  Eight x(slot.b, tile_rows, p);
+  Eight x(slot.b(), tile_rows, p);
   if (biased) {
-    const Eight l(slot.border, tile_rows, p);
-    const float last = slot.last[2];
+    const Eight l(slot.border(), tile_rows, p);
+    const float last = slot.last()[2];
 #pragma unroll
     for (int r = 0; r < kTile; ++r) x.v[r] = fmaf(-l.v[r], last, x.v[r]);
   }
@@ -163,17 +169,19 @@ __device__ __forceinline__ void back_substitute(const TileRegisters& a, const So
     for (int c = r + 1; c < kTile; ++c) x.v[r] = fmaf(-a[c][r], x.v[c], x.v[r]);
     x.v[r] *= a[r][r];
   }
-  x.store(slot.b, tile_rows, p);
+  x.store(slot.b(), tile_rows, p);
 }
 
-/// Solves the block's first `count` groups' systems: on entry `a` holds the tiles, slot.b, border
-/// and last the right-hand sides (visible to the block); on return slot.b and last[2] hold the
+/// Solves the block's first `count` groups' systems: on entry `a` holds the tiles, slot.b(), border
+/// and last the right-hand sides (visible to the block); on return slot.b() and last[2] hold the
 /// solutions, last[3] is not 0 if a matrix was not positive definite. All threads must call.
 __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot& slot,
-                                              const TileShape& shape, const TileRole& role,
+                                              const TileShape& shape, std::uint32_t packed_role,
                                               int count, bool biased) {
-  const bool mine = role.active() && role.group < count;
+#pragma unroll 1
   for (int p = 0; p < shape.tile_rows; ++p) {
+    const TileRole role = unpack(packed_role);
+    const bool mine = role.active() && role.group < count;
     if (mine && role.diagonal() && role.row == p)
       factor_diagonal(a, slot, shape.tile_rows, p, biased);
     __syncthreads();
@@ -184,25 +192,29 @@ __device__ __forceinline__ void tile_cholesky(TileRegisters& a, const SolveSlot&
                         1);
   }
   if (biased) {
-    if (mine && role.tile == shape.tile_rows - 1) {
-      const float corner = slot.last[0];
-      if (!(corner > 0 && corner < 3e38f)) slot.last[3] = 1;
-      slot.last[2] = __fdividef(slot.last[1], corner);
+    const TileRole role = unpack(packed_role);
+    if (role.active() && role.group < count && role.tile == shape.tile_rows - 1) {
+      const float corner = slot.last()[0];
+      if (!(corner > 0 && corner < 3e38f)) slot.last()[3] = 1;
+      slot.last()[2] = __fdividef(slot.last()[1], corner);
     }
     __syncthreads();
   }
+#pragma unroll 1
   for (int p = shape.tile_rows - 1; p >= 0; --p) {
+    const TileRole role = unpack(packed_role);
+    const bool mine = role.active() && role.group < count;
     if (mine && role.diagonal() && role.row == p)
       back_substitute(a, slot, shape.tile_rows, p, biased);
     __syncthreads();
     if (mine && role.row == p && role.col < p) {
-      const Eight x(slot.b, shape.tile_rows, p);
-      Eight z(slot.b, shape.tile_rows, role.col);
+      const Eight x(slot.b(), shape.tile_rows, p);
+      Eight z(slot.b(), shape.tile_rows, role.col);
 #pragma unroll
       for (int c = 0; c < kTile; ++c)
 #pragma unroll
         for (int r = 0; r < kTile; ++r) z.v[c] = fmaf(-a[r][c], x.v[r], z.v[c]);
-      z.store(slot.b, shape.tile_rows, role.col);
+      z.store(slot.b(), shape.tile_rows, role.col);
     }
     __syncthreads();
   }

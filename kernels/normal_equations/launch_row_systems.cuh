@@ -26,6 +26,7 @@ RowSystems row_systems(const Args& args, std::int64_t row_cost) {
   work.model = args.model;
   work.biased = args.biases.size > 0;
   work.vector_rows = has_vector_rows(args.factors.data, args.factors.stride);
+  work.vector_base = has_vector_rows(args.base.data, args.base.stride);
   work.shape = TileShape(args.factors.cols);
   work.line.offsets = args.ratings.offsets;
   work.line.rows = args.ratings.rows;

@@ -78,8 +78,7 @@ __device__ __forceinline__ bool sum_chunk(const RowSystems& work, const SystemSh
 
 __device__ __forceinline__ float4 base_vector(const RowSystems& work, int row, int col) {
   if (row >= work.shape.k) return {0, 0, 0, 0};
-  return load4(work.base.row(row), col, work.shape.k,
-               has_vector_rows(work.base.data, work.base.stride));
+  return load4(work.base.row(row), col, work.shape.k, work.vector_base);
 }
 
 /// Brings the base's tiles into shared memory.
@@ -105,6 +104,7 @@ __device__ __forceinline__ void add_constants(const RowSystems& work, const Syst
       tile[r][c + 1] += x.y;
       tile[r][c + 2] += x.z;
       tile[r][c + 3] += x.w;
+      if (v % 2) do_not_load_ahead();
     }
   }
   if (!role.diagonal()) return;

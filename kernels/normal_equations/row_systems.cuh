@@ -18,6 +18,7 @@ struct RowSystems {
   bool add_ridge = true;
   bool biased = false;
   bool vector_rows = false;
+  bool vector_base = false;
   bool base_on_chip = false;  // the base's tiles are kept in shared memory
   TileShape shape;
   int area = 0;        // float4s of the stage: two planes, or four with weighted copies

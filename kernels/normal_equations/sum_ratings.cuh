@@ -41,7 +41,7 @@ __device__ __forceinline__ void stage_ratings(const RowSystems& work, const Syst
   const int total = count * quads, step = blockDim.x;
   int q = threadIdx.x;
   if (work.vector_rows && work.shape.k % kTile == 0) {
-    constexpr int kInFlight = 4;  // loads, to hide their latency
+    constexpr int kInFlight = 2;  // loads, to hide their latency
 #pragma unroll 1
     for (; q + (kInFlight - 1) * step < total; q += kInFlight * step) {
       float4 y[kInFlight];

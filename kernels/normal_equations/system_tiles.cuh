@@ -104,6 +104,12 @@ struct TileRole {
   __device__ bool diagonal() const { return row == col; }
 };
 
+/// A role that takes one register as long as it is not needed: the compiler may not keep its parts.
+__device__ __forceinline__ TileRole unpack(std::uint32_t& packed) {
+  asm volatile("" : "+r"(packed));
+  return TileRole(packed);
+}
+
 using TileRegisters = float[kTile][kTile];
 
 __device__ __forceinline__ void clear(TileRegisters& tile) {
