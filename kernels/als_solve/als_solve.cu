@@ -19,6 +19,7 @@ struct SolveRows {
                                              int count, TileRegisters& tile) const {
     const TileShape& shape = work.shape;
     const int size = work.size(), width = kTile * shape.tile_rows;
+#pragma unroll 1
     for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
       const int g = e / width, j = e % width;
       const SolveSlot slot = solve_slot(shared.area(), shape, g);

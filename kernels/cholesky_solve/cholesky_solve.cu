@@ -110,10 +110,7 @@ void cholesky_solve(const Context& ctx, const CholeskySolveArgs& args) {
   const TileShape shape(biased ? size - 1 : size);
   if (shape.k > kMaxTileSize)
     fail(ErrorKind::usage, "cholesky_solve on CUDA: at most 257 unknowns");
-  if (shape.threads <= kTileThreads)
-    launch<kTileThreads>(ctx, args, shape, biased);
-  else
-    launch<kMaxTileThreads>(ctx, args, shape, biased);
+  with_tile_threads(shape, [&](auto threads) { launch<threads>(ctx, args, shape, biased); });
 }
 
 }  // namespace gradmill::cuda

@@ -90,10 +90,7 @@ void launch(const Context& ctx, const GramArgs& args, const TileShape& shape) {
 void gram(const Context& ctx, const GramArgs& args) {
   if (args.factors.cols > kMaxTileSize) fail(ErrorKind::usage, "gram on CUDA: at most 256 factors");
   const TileShape shape(args.factors.cols);
-  if (shape.threads <= kTileThreads)
-    launch<kTileThreads>(ctx, args, shape);
-  else
-    launch<kMaxTileThreads>(ctx, args, shape);
+  with_tile_threads(shape, [&](auto threads) { launch<threads>(ctx, args, shape); });
 }
 
 }  // namespace gradmill::cuda

@@ -102,10 +102,9 @@ void launch_row_systems(const Context& ctx, const RowSystems& work, const Sink& 
   if (work.ratings.rows == 0) return;
   if (work.shape.k > kMaxTileSize)
     fail(ErrorKind::usage, "alternating least squares on CUDA: at most 256 factors");
-  if (work.shape.threads <= kTileThreads)
-    launch_row_systems_of<Sink, kTileThreads>(ctx, work, sink, partial_bytes);
-  else
-    launch_row_systems_of<Sink, kMaxTileThreads>(ctx, work, sink, partial_bytes);
+  with_tile_threads(work.shape, [&](auto threads) {
+    launch_row_systems_of<Sink, threads>(ctx, work, sink, partial_bytes);
+  });
 }
 
 }  // namespace gradmill::cuda

@@ -63,13 +63,14 @@ struct RowLine {
   }
 };
 
-/// Ratings of a chunk that heavy rows are cut into. Its sums (2 k^2 bytes) shall be small beside its
-/// factors, and all chunks' sums beside the ratings; yet some blocks' shares on a large device have
-/// several chunks, so that shares are equal.
+/// Ratings of a chunk that heavy rows are cut into. A chunk's sums, 2 k^2 bytes, shall be small beside
+/// its ratings and their factors (at 2 k^2 ratings they are one byte a rating), and shares of the line
+/// on a large device shall have several chunks.
 GRADMILL_HD inline std::int64_t heavy_chunk(std::int64_t k, std::int64_t nnz) {
-  const std::int64_t by_factors = 16 * k < 1024 ? 1024 : 16 * k < 4096 ? 16 * k : 4096;
-  const std::int64_t by_ratings = nnz / 2048 < 16384 ? nnz / 2048 : 16384;
-  return by_factors > by_ratings ? by_factors : by_ratings;
+  const auto least = [](std::int64_t a, std::int64_t b) { return a < b ? a : b; };
+  const std::int64_t by_factors = least(16 * k < 1024 ? 1024 : 16 * k, 4096);
+  const std::int64_t by_sums = least(2 * k * k, least(nnz / 2048, 16384));
+  return by_factors > by_sums ? by_factors : by_sums;
 }
 
 /// A block's part of the line: items from `first` on until one begins at or after an end.

@@ -109,10 +109,12 @@ __device__ __forceinline__ void sum_by_all_groups(const RowSystems& work,
   shared.sums()[blockDim.x + threadIdx.x] = border;
   __syncthreads();
   const int padded = work.side_values();
+#pragma unroll 1
   for (int e = threadIdx.x; e < 2 * padded; e += blockDim.x) {
     const int value = e % padded;
     float sum = 0;
     if (value < size)
+#pragma unroll 1
       for (int g = 0; g < slices; ++g)
         sum += shared.sums()[e / padded * blockDim.x + g * size + value];
     shared.side(work, side, 0)[e] = sum;
@@ -127,6 +129,7 @@ __device__ __forceinline__ void sum_by_single_groups(const RowSystems& work,
                                                      const SystemShared& shared, int first,
                                                      int count, int longest, TileRegisters& tile) {
   const int size = work.size(), padded = work.side_values(), groups = count - first;
+#pragma unroll 1
   for (int e = threadIdx.x; e < groups * 2 * padded; e += blockDim.x)
     shared.side(work, first, 0)[e] = 0;
   // Odd, so that groups that share a warp read different banks.
@@ -144,6 +147,7 @@ __device__ __forceinline__ void sum_by_single_groups(const RowSystems& work,
     const int mine = shared.role().group - first;
     if (mine >= 0 && mine < groups)
       add_staged(work, shared, mine * segment, mine * segment + staged(mine), 1, tile);
+#pragma unroll 1
     for (int e = threadIdx.x; e < groups * size; e += blockDim.x) {
       const int g = e / size, j = e % size;
       float* b = shared.side(work, first + g, 0) + j;

@@ -3,15 +3,18 @@
 // matrix, and a block `groups` matrices, or slices of the sum that makes one.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/warp.cuh"
 
 namespace gradmill::cuda {
 
 inline constexpr int kTile = 8;
 inline constexpr int kTileVectors = kTile * kTile / 4;  // float4s of a tile
-// Blocks of 256 threads have 128 registers each if two share a multiprocessor; the 528 tiles of a
-// 256 x 256 triangle need 544 threads.
+// Blocks of 256 threads have 128 registers each if two share a multiprocessor, blocks of 512 if they
+// are alone; the 528 tiles of 249 factors and more need 544 threads, which have 96.
 inline constexpr int kTileThreads = 256;
+inline constexpr int kMoreTileThreads = 512;
 inline constexpr int kMaxTileThreads = 544;
 inline constexpr int kMaxTileSize = 256;
 inline constexpr int kMaxGroups = 32;
@@ -46,6 +49,17 @@ struct TileShape {
     return kTileVectors * pitch > 4 * plane ? kTileVectors * pitch : 4 * plane;
   }
 };
+
+/// Calls f with the least of the three thread counts, as a compile-time constant, that holds a block.
+template <class F>
+void with_tile_threads(const TileShape& shape, const F& f) {
+  if (shape.threads <= kTileThreads)
+    f(std::integral_constant<int, kTileThreads>());
+  else if (shape.threads <= kMoreTileThreads)
+    f(std::integral_constant<int, kMoreTileThreads>());
+  else
+    f(std::integral_constant<int, kMaxTileThreads>());
+}
 
 /// Order of a triangle's tiles: the diagonal; then blocks of up to 8 x 8 tiles below it, column by
 /// column; then what the blocks on the diagonal have below it. A quarter warp then reads tiles of a

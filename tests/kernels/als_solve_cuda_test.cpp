@@ -117,6 +117,18 @@ TEST(AlsSolveCuda, Implicit) {
   }
 }
 
+TEST(AlsSolveCuda, RowsLongerThanOneGroupSums) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  // 64 factors: 7 groups, rows of more than 224 ratings are long, 4 of them wait at a time.
+  const std::vector<std::int64_t> mixed{224, 225, 900,  3, 1024, 0,   300, 500, 700, 223,
+                                        1,   260, 1000, 7, 40,   801, 226, 64,  33,  999};
+  check(*gpus[0], {.rows = 20, .cols = 1100, .k = 64, .lengths = mixed});
+  check(*gpus[0], {.rows = 20, .cols = 1100, .k = 64, .lengths = mixed, .biased = true});
+  check(*gpus[0], {.rows = 20, .cols = 1100, .k = 64, .lengths = mixed, .implicit = true});
+  for (const std::int64_t k : {33, 120})  // 17 groups and 2
+    check(*gpus[0], {.rows = 20, .cols = 1100, .k = k, .lengths = mixed, .weighted = true});
+}
+
 TEST(AlsSolveCuda, HeavyRowsAreSplit) {
   GRADMILL_CUDA_CONTEXTS(gpus);
   const std::vector<std::int64_t> heavy{3, 5000, 1024, 1025, 0, 2048, 7, 6000, 40, 3000};
