@@ -59,9 +59,9 @@ struct SolveRows {
 }  // namespace
 
 void als_solve(const Context& ctx, const AlsSolveArgs& args) {
-  // A solve is k / 3 ratings' FLOPs, and slower ones.
-  launch_row_systems(ctx, row_systems(args, 8 + args.factors.cols / 2),
-                     SolveRows{args.solutions, args.solution_biases, args.failures},
+  // A solve costs k / 3 ratings' FLOPs, and slower ones.
+  const RowSystems work(args, 8 + args.factors.cols / 2);
+  launch_row_systems(ctx, work, SolveRows{args.solutions, args.solution_biases, args.failures},
                      args.workspace_bytes);
 }
 

@@ -11,8 +11,8 @@ namespace gradmill {
 ///          biases and solution_biases: both or neither (NormalEquationsArgs);
 ///          failures [1]: rows that were not positive definite are counted and set to 0.
 /// Effects  CPU: fused per row, the system stays in cache. CUDA: systems are built and solved in one kernel
-///          and pass through a few MB per device; chunk sums of heavy rows take about k / 4 bytes a rating,
-///          at most workspace_bytes at a time. Two launches unless they need more. At most 256 factors.
+///          and stay on chip; only chunk sums of heavy rows pass through memory, about 1 to k / 4 bytes a
+///          rating, at most workspace_bytes at a time. Two launches unless they need more. At most 256 factors.
 /// Bytes    8 nnz + 4 k nnz gathered once + 4 k per row.    FLOPs  nnz (k (k+1) + 2 k) + rows (k^3 / 3 + 2 k^2).
 /// Order    bits depend only on the arguments.
 struct AlsSolveArgs {

@@ -13,28 +13,6 @@
 
 namespace gradmill::cuda {
 
-/// The half-step of an operation's arguments. row_cost: what a row costs beside its ratings, in
-/// ratings.
-template <class Args>
-RowSystems row_systems(const Args& args, std::int64_t row_cost) {
-  RowSystems work;
-  work.ratings = args.ratings;
-  work.weights = args.weights;
-  work.factors = args.factors;
-  work.biases = args.biases;
-  work.base = args.base;
-  work.model = args.model;
-  work.biased = args.biases.size > 0;
-  work.vector_rows = has_vector_rows(args.factors.data, args.factors.stride);
-  work.vector_base = has_vector_rows(args.base.data, args.base.stride);
-  work.shape = TileShape(args.factors.cols);
-  work.line.offsets = args.ratings.offsets;
-  work.line.rows = args.ratings.rows;
-  work.line.chunk = heavy_chunk(args.factors.cols, args.ratings.nnz);
-  work.line.row_cost = row_cost;
-  return work;
-}
-
 /// How shared memory is divided: two blocks shall fit on a multiprocessor.
 inline void divide_shared_memory(RowSystems& work, int sink_vectors) {
   constexpr int kMostStageRows = 512;

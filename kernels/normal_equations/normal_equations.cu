@@ -45,7 +45,7 @@ struct WriteRows {
 }  // namespace
 
 void normal_equations(const Context& ctx, const NormalEquationsArgs& args) {
-  RowSystems work = row_systems(args, 8);
+  RowSystems work(args, 8);
   work.add_ridge = args.add_ridge;
   const bool vector =
       work.size() % 4 == 0 && has_vector_rows(args.systems.data, args.systems.stride);

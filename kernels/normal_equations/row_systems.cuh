@@ -32,6 +32,22 @@ struct RowSystems {
   std::int32_t* heavy_count = nullptr;
   std::int32_t* heavy_rows = nullptr;
 
+  /// From AlsSolveArgs or NormalEquationsArgs; `row_cost` as RowLine's.
+  template <class Args>
+  RowSystems(const Args& args, std::int64_t row_cost)
+      : ratings(args.ratings),
+        weights(args.weights),
+        factors(args.factors),
+        biases(args.biases),
+        base(args.base),
+        model(args.model),
+        biased(args.biases.size > 0),
+        vector_rows(has_vector_rows(args.factors.data, args.factors.stride)),
+        vector_base(has_vector_rows(args.base.data, args.base.stride)),
+        shape(args.factors.cols),
+        line{args.ratings.offsets, args.ratings.rows,
+             heavy_chunk(args.factors.cols, args.ratings.nnz), row_cost} {}
+
   /// Whether ratings count differently in A; if not, staged rows need no weighted copy.
   __host__ __device__ bool weighted() const { return model.implicit || weights.size; }
   __host__ __device__ bool has_base() const { return add_ridge && base.rows; }
