@@ -7,6 +7,7 @@
 #include <string>
 
 #include "data/rating_stream.h"
+#include "data/sample_stream.h"
 
 namespace gradmill {
 
@@ -22,9 +23,10 @@ struct ConvertOptions {
 };
 
 struct ConvertReport {
-  ReadReport read;                    // what the source gave and what was skipped
-  std::int64_t users = 0, items = 0;  // distinct ids
-  std::int64_t bytes = 0;             // of all shards
+  ReadReport read;                             // what the source gave and what was skipped
+  std::int64_t users = 0, items = 0;           // distinct ids; of ratings
+  std::int64_t entries = 0, num_features = 0;  // of samples
+  std::int64_t bytes = 0;                      // of all shards
   int shards = 0;
   double seconds = 0;
   std::string folder;
@@ -41,6 +43,11 @@ using RatingOpener = std::function<std::unique_ptr<RatingStream>()>;
 ConvertReport convert_ratings(const RatingOpener& source, const std::string& folder,
                               const ConvertOptions& options);
 ConvertReport convert_ratings(const std::string& source, const std::string& folder,
+                              const ConvertOptions& options);
+
+/// The same for samples, whose statistics need no memory that grows with the rows.
+using SampleOpener = std::function<std::unique_ptr<SampleStream>()>;
+ConvertReport convert_samples(const SampleOpener& source, const std::string& folder,
                               const ConvertOptions& options);
 
 }  // namespace gradmill

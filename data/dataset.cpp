@@ -11,7 +11,8 @@ using Json = nlohmann::json;
 
 constexpr std::int64_t kMaxJsonBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kMaxVocabularyBytes = std::int64_t{1} << 40;
-constexpr const char* kFormat = "gradmill ratings";
+constexpr const char* kRatings = "gradmill ratings";
+constexpr const char* kSamples = "gradmill samples";
 
 const char* kind_name(IdColumn::Kind kind) {
   return kind == IdColumn::Kind::i64 ? "int64" : "string";
@@ -110,6 +111,7 @@ void parse_shards(const Reader& root, Dataset& dataset) {
   for (const Json& json : root.list("shards")) {
     const Reader from(json, fmt::format("{}: shard {}", root.where(), dataset.shards.size() + 1));
     dataset.shards.push_back({parse_file(from), from.count("rows")});
+    if (dataset.kind == DataKind::samples) dataset.shards.back().entries = from.count("entries");
     expect(dataset.shards.back().rows <= dataset.rows - rows, ErrorKind::data,
            "{}: the shards have more than {} rows", from.where(), dataset.rows);
     rows += dataset.shards.back().rows;
@@ -118,20 +120,7 @@ void parse_shards(const Reader& root, Dataset& dataset) {
          root.where(), rows, dataset.rows);
 }
 
-Dataset parse(const Json& json, const std::string& path) {
-  const Reader root(json, path);
-  expect(root.text("format") == kFormat, ErrorKind::data,
-         "{}: \"format\" is \"{}\", expected \"{}\"", path, root.text("format"), kFormat);
-  const std::int64_t version = root.integer("version");
-  expect(version == Dataset::kVersion, ErrorKind::data,
-         "{}: version {}, but this program reads version {}; convert the data again", path, version,
-         Dataset::kVersion);
-  Dataset dataset;
-  const std::string storage = root.text("storage");
-  expect(storage == "hdf5" || storage == "tfrecord", ErrorKind::data,
-         "{}: storage \"{}\" is not known", path, storage);
-  dataset.format = storage == "hdf5" ? ShardFormat::hdf5 : ShardFormat::tfrecord;
-  dataset.rows = root.count("rows");
+void parse_ratings(const Reader& root, Dataset& dataset) {
   dataset.users = root.count("users");
   dataset.items = root.count("items");
   const Reader columns = root.object("columns");
@@ -150,19 +139,49 @@ Dataset parse(const Json& json, const std::string& path) {
   const Reader vocabulary = root.object("vocabulary");
   dataset.user_vocabulary = parse_file(vocabulary.object("user"));
   dataset.item_vocabulary = parse_file(vocabulary.object("item"));
+}
+
+void parse_samples(const Reader& root, Dataset& dataset) {
+  SampleSummary& samples = dataset.samples;
+  samples.rows = dataset.rows;
+  samples.entries = root.count("entries");
+  samples.num_features = root.count("num_features");
+  expect(samples.num_features <= kMaxFeatures, ErrorKind::data, "{}: {} features, at most {}",
+         root.where(), samples.num_features, kMaxFeatures);
+  samples.has_weights = root.object("columns").has("weight");
+  const Reader statistics = root.object("statistics");
+  samples.label = parse_range(statistics.object("label"));
+  samples.value = parse_range(statistics.object("value"));
+  samples.row_entries = parse_range(statistics.object("row_entries"));
+  if (samples.has_weights) samples.weight = parse_range(statistics.object("weight"));
+  for (const Json& json : statistics.list("classes")) {
+    const Reader from(json, statistics.where() + ": classes");
+    samples.classes.push_back({from.real("label"), from.count("rows")});
+  }
+}
+
+Dataset parse(const Json& json, const std::string& path) {
+  const Reader root(json, path);
+  const std::string format = root.text("format");
+  expect(format == kRatings || format == kSamples, ErrorKind::data,
+         "{}: \"format\" is \"{}\", expected \"{}\" or \"{}\"", path, format, kRatings, kSamples);
+  const std::int64_t version = root.integer("version");
+  expect(version == Dataset::kVersion, ErrorKind::data,
+         "{}: version {}, but this program reads version {}; convert the data again", path, version,
+         Dataset::kVersion);
+  Dataset dataset;
+  dataset.kind = format == kRatings ? DataKind::ratings : DataKind::samples;
+  const std::string storage = root.text("storage");
+  expect(storage == "hdf5" || storage == "tfrecord", ErrorKind::data,
+         "{}: storage \"{}\" is not known", path, storage);
+  dataset.format = storage == "hdf5" ? ShardFormat::hdf5 : ShardFormat::tfrecord;
+  dataset.rows = root.count("rows");
+  dataset.kind == DataKind::ratings ? parse_ratings(root, dataset) : parse_samples(root, dataset);
   parse_shards(root, dataset);
   return dataset;
 }
 
-}  // namespace
-
-std::int64_t Dataset::bytes() const {
-  std::int64_t sum = 0;
-  for (const Shard& shard : shards) sum += shard.file.bytes;
-  return sum;
-}
-
-std::string dataset_to_json(const Dataset& dataset) {
+void add_ratings(const Dataset& dataset, Json& json) {
   Json columns{{"user", kind_name(dataset.user_ids)}, {"item", kind_name(dataset.item_ids)}};
   Json statistics = Json::object();
   if (dataset.has_values) {
@@ -177,23 +196,55 @@ std::string dataset_to_json(const Dataset& dataset) {
     columns["timestamp"] = "int64";
     statistics["timestamp"] = {{"min", dataset.first_timestamp}, {"max", dataset.last_timestamp}};
   }
+  json["users"] = dataset.users;
+  json["items"] = dataset.items;
+  json["columns"] = columns;
+  json["statistics"] = statistics;
+  json["vocabulary"] = {{"user", file_json(dataset.user_vocabulary)},
+                        {"item", file_json(dataset.item_vocabulary)}};
+}
+
+void add_samples(const SampleSummary& samples, Json& json) {
+  Json columns{{"label", "float32"}, {"indices", "int32"}, {"values", "float32"}};
+  Json classes = Json::array();
+  for (const auto& [label, rows] : samples.classes)
+    classes.push_back({{"label", label}, {"rows", rows}});
+  Json statistics{{"label", range_json(samples.label)},
+                  {"value", range_json(samples.value)},
+                  {"row_entries", range_json(samples.row_entries)},
+                  {"classes", classes}};
+  if (samples.has_weights) {
+    columns["weight"] = "float32";
+    statistics["weight"] = range_json(samples.weight);
+  }
+  json["num_features"] = samples.num_features;
+  json["entries"] = samples.entries;
+  json["columns"] = columns;
+  json["statistics"] = statistics;
+}
+
+}  // namespace
+
+std::int64_t Dataset::bytes() const {
+  std::int64_t sum = 0;
+  for (const Shard& shard : shards) sum += shard.file.bytes;
+  return sum;
+}
+
+std::string dataset_to_json(const Dataset& dataset) {
+  const bool ratings = dataset.kind == DataKind::ratings;
   Json shards = Json::array();
   for (const Dataset::Shard& shard : dataset.shards) {
     shards.push_back(file_json(shard.file));
     shards.back()["rows"] = shard.rows;
+    if (!ratings) shards.back()["entries"] = shard.entries;
   }
-  Json json{{"format", kFormat},
+  Json json{{"format", ratings ? kRatings : kSamples},
             {"version", Dataset::kVersion},
             {"storage", dataset.format == ShardFormat::hdf5 ? "hdf5" : "tfrecord"},
             {"rows", dataset.rows},
-            {"users", dataset.users},
-            {"items", dataset.items},
-            {"columns", columns},
-            {"statistics", statistics},
-            {"vocabulary",
-             {{"user", file_json(dataset.user_vocabulary)},
-              {"item", file_json(dataset.item_vocabulary)}}},
             {"shards", shards}};
+  ratings ? add_ratings(dataset, json) : add_samples(dataset.samples, json);
   json["digest"] = xxh128_hex(json.dump());
   return json.dump(1) + "\n";
 }
@@ -246,6 +297,26 @@ InputFile open_shard(const Folder& folder, const Dataset& dataset, std::size_t s
   } catch (const Error& error) {
     fail(error.kind(), "{}: {}; get this file again or convert the data again", name, error.what());
   }
+}
+
+InputFile open_shard(const Folder& folder, const Dataset& dataset, const std::string& name,
+                     bool verify) {
+  std::size_t index = 0;
+  while (dataset.shards.at(index).file.name != name) ++index;
+  return open_shard(folder, dataset, index, verify);
+}
+
+PartOfFiles shards_of_part(const Folder& folder, const Dataset& dataset, int part, int parts) {
+  std::vector<std::string> names;
+  std::vector<std::int64_t> rows;
+  for (const Dataset::Shard& shard : dataset.shards) {
+    names.push_back(shard.file.name);
+    rows.push_back(shard.rows);
+  }
+  PartOfFiles found{slices_of_part(names, rows, part, parts),
+                    part_begin(dataset.rows, part, parts)};
+  for (const FileSlice& slice : found.slices) (void)open_shard(folder, dataset, slice.path, false);
+  return found;
 }
 
 }  // namespace gradmill

@@ -8,6 +8,8 @@
 
 #include "data/convert.h"
 #include "data/files.h"
+#include "data/sample_summary.h"
+#include "data/slice_sequence.h"
 #include "data/value_range.h"
 #include "data/vocabulary.h"
 
@@ -20,16 +22,22 @@ struct Dataset {
   struct Shard {
     FileRecord file;
     std::int64_t rows = 0;
+    std::int64_t entries = 0;  // of samples
   };
+  DataKind kind = DataKind::ratings;
   ShardFormat format = ShardFormat::hdf5;
   std::int64_t rows = 0;
+  std::vector<Shard> shards;
+
+  SampleSummary samples;  // kind samples
+
+  // kind ratings
   IdColumn::Kind user_ids = IdColumn::Kind::i64, item_ids = IdColumn::Kind::i64;
   bool has_values = false, has_weights = false, has_timestamps = false;
   std::int64_t users = 0, items = 0;
   ValueRange value, weight;
   std::int64_t first_timestamp = 0, last_timestamp = 0;
   FileRecord user_vocabulary, item_vocabulary;
-  std::vector<Shard> shards;
 
   std::int64_t bytes() const;  // of all shards
 };
@@ -43,6 +51,13 @@ Dataset dataset_from_json(std::string_view text, const std::string& path);
 Dataset read_dataset(const std::string& folder);
 /// Checked against its digest.
 Vocabulary read_vocabulary(const Folder& folder, const FileRecord& record);
+
+/// The shards with the rows of a part, by their names in the folder. What is missing or cut off is said now;
+/// digests are checked when a shard is opened. Errors: as open_shard.
+PartOfFiles shards_of_part(const Folder& folder, const Dataset& dataset, int part, int parts);
+/// By its name.
+InputFile open_shard(const Folder& folder, const Dataset& dataset, const std::string& name,
+                     bool verify);
 
 /// "shard 3 of 8, part-00002-of-00008.h5": opened, its size checked, and its digest if `verify`.
 /// Errors: ErrorKind::input_missing or ErrorKind::data naming the shard and what is wrong with it.

@@ -73,29 +73,17 @@ RatingColumns shard_columns(const Dataset& dataset, const std::string& folder,
 std::unique_ptr<RatingStream> open_dataset_ratings(const std::string& folder,
                                                    const RatingReadOptions& options) {
   const auto dataset = std::make_shared<const Dataset>(read_dataset(folder));
+  expect(dataset->kind == DataKind::ratings, ErrorKind::data,
+         "{}: a data set of samples, not of ratings", folder);
   RatingReadOptions shard_options = options;
   shard_options.columns = shard_columns(*dataset, folder, options);
   shard_options.has_values = options.has_values && dataset->has_values;
 
-  std::vector<std::string> names;
-  std::vector<std::int64_t> rows;
-  for (const Dataset::Shard& shard : dataset->shards) {
-    names.push_back(shard.file.name);
-    rows.push_back(shard.rows);
-  }
-  std::vector<FileSlice> slices = slices_of_part(names, rows, options.part, options.parts);
-  const auto index_of = [](const Dataset& all, const std::string& name) {
-    std::size_t index = 0;
-    while (all.shards[index].file.name != name) ++index;
-    return index;
-  };
-  // What is missing or cut off is said before anything is read; digests when a shard's turn comes.
   const auto opened = std::make_shared<const Folder>(Folder::open(folder));
-  for (const FileSlice& slice : slices)
-    (void)open_shard(*opened, *dataset, index_of(*dataset, slice.path), false);
+  PartOfFiles part = shards_of_part(*opened, *dataset, options.part, options.parts);
 
   std::shared_ptr<const Vocabulary> users, items;
-  if (dataset->format == ShardFormat::hdf5 && !slices.empty()) {
+  if (dataset->format == ShardFormat::hdf5 && !part.slices.empty()) {
     const auto load = [&](const FileRecord& record) {
       return std::make_shared<const Vocabulary>(read_vocabulary(*opened, record));
     };
@@ -103,16 +91,14 @@ std::unique_ptr<RatingStream> open_dataset_ratings(const std::string& folder,
     if (dataset->item_ids == IdColumn::Kind::string) items = load(dataset->item_vocabulary);
   }
   const auto open = [=](const FileSlice& slice) -> std::unique_ptr<RatingStream> {
-    const InputFile file =
-        open_shard(*opened, *dataset, index_of(*dataset, slice.path), options.verify);
+    const InputFile file = open_shard(*opened, *dataset, slice.path, options.verify);
     const FileSlice here{file.path(), slice.first, slice.count};
     if (dataset->format == ShardFormat::tfrecord) return read_tfrecord_slice(here, shard_options);
     auto stream = read_hdf5_slice(here, shard_options);
     if (!users && !items) return stream;
     return std::make_unique<DecodedIds>(std::move(stream), users, items, here.path);
   };
-  return std::make_unique<SliceSequence>(
-      std::move(slices), part_begin(dataset->rows, options.part, options.parts), open);
+  return std::make_unique<SliceSequence>(std::move(part.slices), part.first_row, open);
 }
 
 }  // namespace gradmill

@@ -192,4 +192,55 @@ void Hdf5ChildColumn::read(std::int64_t count, std::string& to) {
   }
 }
 
+Hdf5ColumnReader::Hdf5ColumnReader(const InputFile& file, const Hdf5Column& column,
+                                   std::int64_t first, std::int64_t count, ThreadPool* pool,
+                                   const ChildLimits& limits)
+    : file_(file), column_(column), row_(first), end_(first + count), pool_(pool) {
+  require(first >= 0 && count >= 0 && end_ <= column.rows &&
+              column.element.kind != Hdf5Element::Kind::variable_text,
+          "rows {} + {} of {}", first, count, column.rows);
+  scratch_.resize(pool ? static_cast<std::size_t>(pool->size()) : 1);
+  if (!column.direct && count > 0)
+    child_ = std::make_unique<Hdf5ChildColumn>(file.path(), column, first, count, limits);
+}
+
+std::string_view Hdf5ColumnReader::read(std::int64_t count) {
+  buffer_.erase(0, used_);
+  const auto width = static_cast<std::int64_t>(element().bytes);
+  const std::int64_t missing = count - static_cast<std::int64_t>(buffer_.size()) / width;
+  if (missing > 0) {
+    require(missing <= end_ - row_, "{} rows are left of {}", end_ - row_, missing);
+    if (child_) {
+      child_->read(missing, buffer_);
+      row_ += missing;
+    } else {
+      decode(missing);
+    }
+  }
+  used_ = static_cast<std::size_t>(count * width);
+  return std::string_view(buffer_).substr(0, used_);
+}
+
+void Hdf5ColumnReader::decode(std::int64_t rows) {
+  const std::int64_t width = column_.element.bytes, step = column_.chunk_rows;
+  std::int64_t to = row_ + rows;
+  if (!column_.filters.empty()) to = std::min(end_, (to - 1) / step * step + step);
+  const std::size_t had = buffer_.size();
+  buffer_.resize(had + static_cast<std::size_t>((to - row_) * width));
+  const std::int64_t from = row_, chunks = (to - 1) / step - from / step + 1;
+  const auto run = [&](std::int64_t first, std::int64_t last, int thread) {
+    for (std::int64_t c = from / step + first; c < from / step + last; ++c) {
+      const std::int64_t begin = std::max(from, c * step), end = std::min(to, (c + 1) * step);
+      read_hdf5_rows(file_, column_, begin, end - begin,
+                     buffer_.data() + had + (begin - from) * width,
+                     scratch_[static_cast<std::size_t>(thread)]);
+    }
+  };
+  if (pool_)
+    pool_->parallel_for(chunks, 1, run);
+  else
+    run(0, chunks, 0);
+  row_ = to;
+}
+
 }  // namespace gradmill

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "data/child_process.h"
 #include "data/files.h"
 #include "data/hdf5_layout.h"
+#include "runtime/thread_pool.h"
 
 namespace gradmill {
 
@@ -44,6 +47,29 @@ class Hdf5ChildColumn {
   ChildProcess child_;
   std::string message_;
   std::size_t used_ = 0;
+};
+
+/// Rows of any column in order. Each chunk of the file is read and decoded once, several at a time.
+class Hdf5ColumnReader {
+ public:
+  /// `pool` may be null; it and `file` outlive the reader.
+  Hdf5ColumnReader(const InputFile& file, const Hdf5Column& column, std::int64_t first,
+                   std::int64_t count, ThreadPool* pool, const ChildLimits& limits = {});
+  /// How the values come.
+  const Hdf5Element& element() const { return child_ ? child_->element() : column_.element; }
+  /// The next `count` values (no variable text), valid until the next call.
+  std::string_view read(std::int64_t count);
+
+ private:
+  void decode(std::int64_t rows);
+  const InputFile& file_;
+  Hdf5Column column_;
+  std::int64_t row_, end_;  // still to be decoded
+  ThreadPool* pool_;
+  std::unique_ptr<Hdf5ChildColumn> child_;
+  std::vector<Hdf5Scratch> scratch_;
+  std::string buffer_;
+  std::size_t used_ = 0;  // bytes of the buffer
 };
 
 }  // namespace gradmill

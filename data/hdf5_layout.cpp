@@ -193,6 +193,79 @@ Hdf5RatingColumns find_columns(const Hdf5Probe& probe, const std::string& path,
   return found;
 }
 
+std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+using Names = std::initializer_list<const char*>;
+constexpr Names kOffsets{"indptr", "offsets"}, kIndices{"indices"}, kValues{"data", "values"},
+    kLabels{"label", "labels", "y", "target", "targets"},
+    kWeights{"weight", "weights", "sample_weight", "sample_weights"};
+
+/// The data set of one of these names in the group, or "".
+std::string find_in(const std::vector<Hdf5Summary>& all, const std::string& group, Names names) {
+  for (const char* name : names)
+    for (const Hdf5Summary& summary : all)
+      if (summary.column && summary.path == group + "/" + name) return summary.path;
+  return "";
+}
+
+/// In the group or one that it lies in.
+std::string find_above(const std::vector<Hdf5Summary>& all, std::string group, Names names) {
+  for (;; group = parent_of(group)) {
+    if (std::string found = find_in(all, group, names); !found.empty() || group.empty())
+      return found;
+  }
+}
+
+/// Groups that hold a sparse matrix.
+std::vector<std::string> matrix_groups(const std::vector<Hdf5Summary>& all) {
+  std::vector<std::string> groups;
+  for (const Hdf5Summary& summary : all) {
+    const std::string group = parent_of(summary.path);
+    if (find_in(all, group, kOffsets) == summary.path && !find_in(all, group, kIndices).empty() &&
+        !find_in(all, group, kValues).empty())
+      groups.push_back(group);
+  }
+  return groups;
+}
+
+/// Fills in the names that were not given.
+SampleColumns find_sample_names(const Hdf5Probe& probe, const std::string& path,
+                                SampleColumns names) {
+  for (std::string* name :
+       {&names.label, &names.weight, &names.offsets, &names.indices, &names.values})
+    *name = rooted(*name);
+  const auto all = probe.list();
+  std::string group;
+  if (!names.offsets.empty()) {
+    group = parent_of(names.offsets);
+  } else {
+    std::vector<std::string> groups = matrix_groups(all);
+    for (const char* usual : {"/samples", "/X", ""})
+      if (groups.size() > 1 && std::count(groups.begin(), groups.end(), usual)) groups = {usual};
+    expect(!groups.empty(), ErrorKind::data,
+           "{}: no group holds a sparse matrix; expected data sets indptr, indices and data (or "
+           "offsets, indices and values)",
+           path);
+    expect(groups.size() == 1, ErrorKind::data,
+           "{}: {} groups hold a sparse matrix, {} and {} among them; name the offsets of one",
+           path, groups.size(), groups[0], groups.back());
+    group = groups[0];
+    names.offsets = find_in(all, group, kOffsets);
+  }
+  const auto otherwise = [&](std::string& name, const std::string& found, const char* what) {
+    if (name.empty()) name = found;
+    expect(!name.empty(), ErrorKind::data,
+           "{}: no {} with the sparse matrix in group {}/; give the name of the data set", path,
+           what, group);
+  };
+  otherwise(names.indices, find_in(all, group, kIndices), "indices");
+  otherwise(names.values, find_in(all, group, kValues), "values");
+  otherwise(names.label, find_above(all, group, kLabels), "labels");
+  if (names.weight.empty()) names.weight = find_above(all, group, kWeights);
+  if (names.weight == "-") names.weight.clear();
+  return names;
+}
+
 }  // namespace
 
 std::string Hdf5Element::name() const {
@@ -265,5 +338,59 @@ Hdf5RatingColumns locate_hdf5_ratings(const std::string& path, const RatingReadO
   found.rows = found.columns[0].rows;
   return found;
 }
+
+Hdf5SampleColumns locate_hdf5_samples(const std::string& path, const SampleColumns& asked,
+                                      const ChildLimits& limits) {
+  const std::string message = ask(path, limits, [&](const Hdf5Probe& probe, Packer& to) {
+    const SampleColumns names = find_sample_names(probe, path, asked);
+    const std::string group = parent_of(names.offsets);
+    const auto attributes = probe.matrix_attributes(group.empty() ? "/" : group);
+    expect(!attributes.format.starts_with("csc"), ErrorKind::data,
+           "{}: the sparse matrix in {}/ is stored by columns ({}); store it by rows (tocsr())",
+           path, group, attributes.format);
+    to.put_all(attributes.shape);
+    to.put(static_cast<std::uint8_t>(!names.weight.empty()));
+    for (const std::string* name : {&names.label, &names.offsets, &names.indices, &names.values})
+      pack(probe.locate(*name), to);
+    if (!names.weight.empty()) pack(probe.locate(names.weight), to);
+  });
+  const auto file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
+  Unpacker from(message);
+  Hdf5SampleColumns found;
+  const auto shape = from.get_all<std::int64_t>();
+  const bool weights = from.get<std::uint8_t>() != 0;
+  const auto take = [&] {
+    Hdf5Column column = unpack_column(from);
+    check_column(path, column, file_bytes);
+    const auto kind = column.element.kind;
+    expect(kind == Hdf5Element::Kind::integer || kind == Hdf5Element::Kind::real, ErrorKind::data,
+           "{}: data set {} is {}, expected numbers", path, column.path, column.element.name());
+    return column;
+  };
+  found.labels = take();
+  found.offsets = take();
+  found.indices = take();
+  found.values = take();
+  if (weights) found.weights.push_back(take());
+  found.rows = found.labels.rows;
+  found.entries = found.indices.rows;
+  const auto same = [&](const Hdf5Column& column, std::int64_t rows, const Hdf5Column& other) {
+    expect(column.rows == rows, ErrorKind::data,
+           "{}: data set {} has {} rows, expected {} as {} has {}", path, column.path, column.rows,
+           rows, other.path, other.rows);
+  };
+  same(found.offsets, found.rows + 1, found.labels);
+  same(found.values, found.entries, found.indices);
+  for (const Hdf5Column& column : found.weights) same(column, found.rows, found.labels);
+  if (shape.size() == 2) {
+    expect(shape[0] == found.rows && shape[1] >= 0 && shape[1] <= kMaxFeatures, ErrorKind::data,
+           "{}: the attribute shape is {} x {}; expected {} rows and at most {} features", path,
+           shape[0], shape[1], found.rows, kMaxFeatures);
+    found.num_features = shape[1];
+  }
+  return found;
+}
+
+bool has_hdf5_samples(const std::string& path) { return !matrix_groups(list_hdf5(path)).empty(); }
 
 }  // namespace gradmill

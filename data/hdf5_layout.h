@@ -12,6 +12,7 @@
 
 #include "data/child_process.h"
 #include "data/rating_columns.h"
+#include "data/sample_stream.h"
 
 namespace gradmill {
 
@@ -64,5 +65,19 @@ struct Hdf5RatingColumns {
 };
 Hdf5RatingColumns locate_hdf5_ratings(const std::string& path, const RatingReadOptions& options,
                                       const ChildLimits& limits = {});
+
+/// The arrays of a sparse matrix by rows (CSR) and its labels, by options.columns or by usual names.
+/// Lengths agree with each other; the numbers in them are still to be checked.
+struct Hdf5SampleColumns {
+  Hdf5Column labels, offsets, indices, values;
+  std::vector<Hdf5Column> weights;  // one or none
+  std::int64_t rows = 0, entries = 0;
+  std::int64_t num_features = 0;  // by the attribute shape; 0: not said
+};
+Hdf5SampleColumns locate_hdf5_samples(const std::string& path, const SampleColumns& names,
+                                      const ChildLimits& limits = {});
+
+/// Is there a group with the arrays of a sparse matrix by rows?
+bool has_hdf5_samples(const std::string& path);
 
 }  // namespace gradmill

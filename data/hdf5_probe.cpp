@@ -326,6 +326,45 @@ Hdf5Column Hdf5Probe::locate(const std::string& name) const {
   }
 }
 
+Hdf5Probe::MatrixAttributes Hdf5Probe::matrix_attributes(const std::string& group) const {
+  MatrixAttributes found;
+  const Hdf5Object object(H5Oopen(state_->file.get(), group.c_str(), state_->access.get()),
+                          "open the group " + group);
+  const auto open = [&](const char* name) {
+    return Hdf5Attribute(H5Aopen(object.get(), name, H5P_DEFAULT), "open an attribute");
+  };
+  for (const char* name : {"shape", "h5sparse_shape"}) {
+    if (H5Aexists(object.get(), name) <= 0 || !found.shape.empty()) continue;
+    const Hdf5Attribute attribute = open(name);
+    const Hdf5Type type(H5Aget_type(attribute.get()), "read the type");
+    const Hdf5Space space(H5Aget_space(attribute.get()), "read the shape");
+    if (H5Tget_class(type.get()) != H5T_INTEGER || H5Sget_simple_extent_npoints(space.get()) != 2)
+      continue;
+    found.shape.resize(2);
+    expect(H5Aread(attribute.get(), H5T_NATIVE_INT64, found.shape.data()) >= 0, ErrorKind::data,
+           "group {}: its attribute {} cannot be read", group, name);
+  }
+  for (const char* name : {"encoding-type", "h5sparse_format", "format"}) {
+    if (H5Aexists(object.get(), name) <= 0 || !found.format.empty()) continue;
+    const Hdf5Attribute attribute = open(name);
+    const Hdf5Type type(H5Aget_type(attribute.get()), "read the type");
+    const Hdf5Space space(H5Aget_space(attribute.get()), "read the shape");
+    const std::size_t bytes = H5Tget_size(type.get());
+    if (H5Tget_class(type.get()) != H5T_STRING || bytes > 4096 ||
+        H5Sget_simple_extent_npoints(space.get()) != 1)
+      continue;
+    if (H5Tis_variable_str(type.get()) > 0) {
+      char* text = nullptr;
+      if (H5Aread(attribute.get(), type.get(), &text) >= 0 && text) found.format = text;
+      H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, &text);
+    } else {
+      std::string text(bytes, '\0');
+      if (H5Aread(attribute.get(), type.get(), text.data()) >= 0) found.format = text.c_str();
+    }
+  }
+  return found;
+}
+
 void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int64_t count,
                           const ChildProcess::Send& send) const {
   const Hdf5Dataset dataset = state_->open(name);

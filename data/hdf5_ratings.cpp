@@ -1,13 +1,13 @@
 #include "data/hdf5_ratings.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
 
 #include "data/hdf5_column.h"
+#include "data/hdf5_numbers.h"
 #include "data/record_checks.h"
 #include "data/utf8.h"
 #include "runtime/expect.h"
@@ -19,35 +19,6 @@ namespace {
 using Kind = Hdf5Element::Kind;
 
 constexpr std::int64_t kCachedRows = 1 << 15;
-
-/// Reads numbers of any width and byte order.
-template <class Each>
-void for_numbers(const Hdf5Element& element, std::string_view raw, Each&& each) {
-  const auto run = [&]<class Stored, class Number>(Stored, Number) {
-    const std::size_t count = raw.size() / sizeof(Stored);
-    for (std::size_t r = 0; r < count; ++r) {
-      char bytes[sizeof(Stored)];
-      std::memcpy(bytes, raw.data() + r * sizeof(Stored), sizeof(Stored));
-      if (element.big_endian) std::reverse(bytes, bytes + sizeof(Stored));
-      each(static_cast<std::int64_t>(r), static_cast<Number>(std::bit_cast<Stored>(bytes)));
-    }
-  };
-  static_assert(std::endian::native == std::endian::little);
-  const bool is_signed = element.is_signed;
-  if (element.kind == Kind::real)
-    return element.bytes == 4 ? run(float(), double()) : run(double(), double());
-  switch (element.bytes) {
-    case 1:
-      return is_signed ? run(std::int8_t(), std::int64_t()) : run(std::uint8_t(), std::int64_t());
-    case 2:
-      return is_signed ? run(std::int16_t(), std::int64_t()) : run(std::uint16_t(), std::int64_t());
-    case 4:
-      return is_signed ? run(std::int32_t(), std::int64_t()) : run(std::uint32_t(), std::int64_t());
-    default:
-      return is_signed ? run(std::int64_t(), std::int64_t())
-                       : run(std::uint64_t(), std::uint64_t());
-  }
-}
 
 class Hdf5Ratings : public RatingStream {
  public:

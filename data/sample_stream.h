@@ -22,6 +22,13 @@ struct SampleChunk {
   std::int64_t nnz() const { return static_cast<std::int64_t>(indices.size()); }
 };
 
+/// Names of features (TFRecord) or data sets (HDF5). Empty: found by usual names (docs/formats.md).
+/// "-" for weight: there is none; for indices (TFRecord): values are dense.
+struct SampleColumns {
+  std::string label, weight, indices, values;
+  std::string offsets;  // HDF5: indptr
+};
+
 /// Features that there can be: indices are int32 and their number too.
 inline constexpr std::int64_t kMaxFeatures = 0x7fffffff;
 
@@ -31,6 +38,7 @@ struct SampleReadOptions {
     zero,
     one
   } index_base = IndexBase::detect;  // of LIBSVM text
+  SampleColumns columns;             // of TFRecord and HDF5
   std::int64_t num_features = 0;     // greater indices are bad records; 0: kMaxFeatures
   BadRecords bad_records = BadRecords::fail;
   int threads = 1;
@@ -54,6 +62,17 @@ class SampleStream {
   virtual std::int64_t row_estimate() const { return 0; }
   virtual std::int64_t nnz_estimate() const { return 0; }
 };
+
+/// What the rows of a source are.
+enum class DataKind : std::uint8_t { ratings, samples };
+
+/// Finds out: a converted data set says it; HDF5 with a sparse matrix, tf.Examples with a label and values, and
+/// LIBSVM text are samples; everything else is taken for ratings. Errors: ErrorKind::input_missing.
+DataKind find_data_kind(const std::string& path);
+
+/// Opens a source by what it is, as open_ratings does; text is LIBSVM.
+std::unique_ptr<SampleStream> open_samples(const std::string& path,
+                                           const SampleReadOptions& options);
 
 /// LIBSVM / SVMlight text: "label [qid:n] index:value ... # comment", also gzip. Rows may be empty and their
 /// entries in any order, but no index may stand twice; qid is read and not used, which a note in the

@@ -5,8 +5,6 @@
 #include "runtime/expect.h"
 
 namespace gradmill {
-namespace {
-
 ReadReport sum_of(const ReadReport& a, const ReadReport& b) {
   ReadReport sum = a;
   sum.rows += b.rows;
@@ -19,8 +17,6 @@ ReadReport sum_of(const ReadReport& a, const ReadReport& b) {
       sum.notes.push_back(note);
   return sum;
 }
-
-}  // namespace
 
 std::int64_t part_begin(std::int64_t rows, int part, int parts) {
   return static_cast<std::int64_t>(static_cast<__int128>(rows) * part / parts);
@@ -42,48 +38,26 @@ std::vector<FileSlice> slices_of_part(const std::vector<std::string>& files,
   return slices;
 }
 
-std::unique_ptr<RatingStream> open_in_slices(
-    const std::vector<std::string>& files, const RatingReadOptions& options,
-    const std::function<std::int64_t(const std::string&)>& count_rows, SliceSequence::Open open) {
-  std::vector<FileSlice> slices;
-  std::int64_t first_row = 0;
-  if (options.parts > 1) {
+PartOfFiles part_of_files(const std::vector<std::string>& files, int part, int parts,
+                          const std::function<std::int64_t(const std::string&)>& count_rows) {
+  PartOfFiles found;
+  if (parts > 1) {
     std::vector<std::int64_t> rows;
     std::int64_t total = 0;
     for (const std::string& file : files) total += rows.emplace_back(count_rows(file));
-    slices = slices_of_part(files, rows, options.part, options.parts);
-    first_row = part_begin(total, options.part, options.parts);
+    found.slices = slices_of_part(files, rows, part, parts);
+    found.first_row = part_begin(total, part, parts);
   } else {
-    for (const std::string& file : files) slices.push_back({file});
+    for (const std::string& file : files) found.slices.push_back({file});
   }
-  return std::make_unique<SliceSequence>(std::move(slices), first_row, std::move(open));
+  return found;
 }
 
-SliceSequence::SliceSequence(std::vector<FileSlice> slices, std::int64_t first_row, Open open)
-    : slices_(std::move(slices)), row_(first_row), open_(std::move(open)) {}
-
-std::int64_t SliceSequence::row_estimate() const {
-  std::int64_t rows = 0;
-  for (const FileSlice& slice : slices_) rows += std::max<std::int64_t>(0, slice.count);
-  return rows;
-}
-
-bool SliceSequence::next(RatingChunk& chunk) {
-  for (;;) {
-    if (!current_) {
-      if (index_ == slices_.size()) return false;
-      current_ = open_(slices_[index_++]);
-    }
-    const bool more = current_->next(chunk);
-    report_ = sum_of(done_, current_->report());
-    if (more) {
-      chunk.first_row = row_;
-      row_ += chunk.rows();
-      return true;
-    }
-    done_ = report_;
-    current_.reset();
-  }
+std::unique_ptr<RatingStream> open_in_slices(
+    const std::vector<std::string>& files, const RatingReadOptions& options,
+    const std::function<std::int64_t(const std::string&)>& count_rows, SliceSequence::Open open) {
+  PartOfFiles part = part_of_files(files, options.part, options.parts, count_rows);
+  return std::make_unique<SliceSequence>(std::move(part.slices), part.first_row, std::move(open));
 }
 
 }  // namespace gradmill

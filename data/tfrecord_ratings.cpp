@@ -199,13 +199,17 @@ std::unique_ptr<RatingStream> read_tfrecord_ratings(TfRecordReader reader, std::
   return std::make_unique<TfRecordRatings>(std::move(reader), count, options);
 }
 
+TfRecordReader tfrecords_from(const std::string& path, std::int64_t first) {
+  TfRecordReader reader(path);
+  for (std::int64_t i = 0; i < first; ++i)
+    expect(reader.skip(), ErrorKind::data,
+           "{}: ends after {} records, more were expected; it is truncated", path, i);
+  return reader;
+}
+
 std::unique_ptr<RatingStream> read_tfrecord_slice(const FileSlice& slice,
                                                   const RatingReadOptions& options) {
-  TfRecordReader reader(slice.path);
-  for (std::int64_t i = 0; i < slice.first; ++i)
-    expect(reader.skip(), ErrorKind::data,
-           "{}: ends after {} records, more were expected; it is truncated", slice.path, i);
-  return read_tfrecord_ratings(std::move(reader), slice.count, options);
+  return read_tfrecord_ratings(tfrecords_from(slice.path, slice.first), slice.count, options);
 }
 
 std::int64_t count_tfrecords(const std::string& path) {

@@ -16,6 +16,9 @@ std::unique_ptr<RatingStream> read_tfrecord_slice(const FileSlice& slice,
 std::unique_ptr<RatingStream> read_tfrecord_ratings(TfRecordReader reader, std::int64_t count,
                                                     const RatingReadOptions& options);
 
+/// A reader of the records behind the first `first`. Errors: ErrorKind::data if there are fewer.
+TfRecordReader tfrecords_from(const std::string& path, std::int64_t first);
+
 /// Records of a file; reads their frames only.
 std::int64_t count_tfrecords(const std::string& path);
 

@@ -195,7 +195,7 @@ std::unique_ptr<MadeFile> make_file(std::int64_t rows, const Hdf5WriterOptions& 
 
 TEST(Hdf5Writer, WritesWhatIsReadBack) {
   for (const std::int64_t rows : {1, 31, 32, 33, 257, 10'000})
-    for (const Hdf5WriterOptions options :
+    for (const Hdf5WriterOptions& options :
          {Hdf5WriterOptions{1, 0}, {100, 0}, {100, 3}, {1 << 17, 0}}) {
       if (rows > 1000 && options.chunk_rows == 1) continue;
       const auto made = make_file(rows, options);
