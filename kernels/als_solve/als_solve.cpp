@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
+#include "kernels/normal_equations/entries.h"
 #include "kernels/normal_equations/for_each_system.h"
+#include "kernels/normal_system/system_batch.h"
 #include "runtime/expect.h"
+#include "runtime/thread_pool.h"
+#include "runtime/workspace.h"
 
 namespace gradmill {
 
@@ -13,16 +18,28 @@ void cpu::als_solve(const Context& ctx, const AlsSolveArgs& args) {
   const NormalEquationsArgs equations{
       args.ratings, args.weights, args.factors, args.biases, args.base, args.model, true, {}, {}};
   std::atomic<std::int32_t> failures{0};
-  for_each_system(ctx, equations, [&](std::int64_t u, NormalSystem& system) {
-    const bool empty = args.ratings.offsets[u] == args.ratings.offsets[u + 1];
-    const bool solved = !empty && system.solve();
-    if (!empty && !solved) ++failures;
-    float* solution = args.solutions.row(u);
-    if (solved)
-      std::copy_n(system.solution(), k, solution);
+  const auto write = [&](std::int64_t u, const float* solution) {
+    if (solution)
+      std::copy_n(solution, k, args.solutions.row(u));
     else
-      std::fill_n(solution, k, 0.0f);
-    if (args.solution_biases.size) args.solution_biases[u] = solved ? system.solution()[k] : 0.0f;
+      std::fill_n(args.solutions.row(u), k, 0.0f);
+    if (args.solution_biases.size) args.solution_biases[u] = solution ? solution[k] : 0.0f;
+  };
+  const SystemBatch::Finish finish = [&](std::int64_t u, const float* solution) {
+    if (!solution) ++failures;
+    write(u, solution);
+  };
+  Workspace::Scope scratch(ctx);
+  const std::int64_t size = system_size(equations);
+  std::vector<SystemBatch> batches;
+  for (int t = 0; t < ctx.threads().size(); ++t)
+    batches.emplace_back(size, scratch.take<float>(SystemBatch::memory_floats(size)).data);
+  for_each_system(ctx, equations, [&](std::int64_t u, NormalSystem& system, int thread) {
+    if (args.ratings.offsets[u] == args.ratings.offsets[u + 1]) return write(u, nullptr);
+    batches[static_cast<std::size_t>(thread)].add(u, system, finish);
+  });
+  ctx.threads().parallel_for(ctx.threads().size(), 1, [&](std::int64_t t, std::int64_t, int) {
+    batches[static_cast<std::size_t>(t)].flush(finish);
   });
   args.failures[0] += failures.load();
 }

@@ -36,6 +36,7 @@ void cpu::gram(const Context& ctx, const GramArgs& args) {
       for (std::int64_t r = 0; r < count; ++r) std::copy_n(y.row(row + r), k, panel + r * stride);
       sums[static_cast<std::size_t>(block)].add_products(panel, panel, count, 1);
     }
+    sums[static_cast<std::size_t>(block)].settle();
   });
   for (std::int64_t b = 1; b < blocks; ++b) sums[0].add(sums[static_cast<std::size_t>(b)]);
   for (std::int64_t r = 0; r < k; ++r)

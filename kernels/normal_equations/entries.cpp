@@ -77,6 +77,7 @@ void EntryAdder::add(std::int64_t first, std::int64_t last, NormalSystem& system
                         uniform ? scale : 1.0f);
     system.add_rows(panel_.factors, panel_.weights_b, count);
   }
+  system.settle();
 }
 
 }  // namespace gradmill::cpu

@@ -62,7 +62,7 @@ void sum_heavy_row(const Context& ctx, const NormalEquationsArgs& args, std::int
 }  // namespace
 
 void for_each_system(const Context& ctx, const NormalEquationsArgs& args,
-                     const std::function<void(std::int64_t, NormalSystem&)>& finish) {
+                     const std::function<void(std::int64_t, NormalSystem&, int)>& finish) {
   if (args.ratings.rows == 0) return;
   Workspace::Scope scratch(ctx);
   std::vector<Worker> workers;
@@ -72,7 +72,7 @@ void for_each_system(const Context& ctx, const NormalEquationsArgs& args,
   for (std::int64_t row = 0; row < args.ratings.rows; ++row) {
     if (entries_of(args, row) <= kPieceEntries) continue;
     sum_heavy_row(ctx, args, row, workers, workers[0].system);
-    finish(row, workers[0].system);
+    finish(row, workers[0].system, 0);
   }
   const std::int64_t size = system_size(args);
   const auto ranges = row_ranges(args.ratings, size / 3 + 16, ctx.threads().size());
@@ -87,7 +87,7 @@ void for_each_system(const Context& ctx, const NormalEquationsArgs& args,
                                  add_prior(args, entries, worker.system);
                                  worker.adder.add(args.ratings.offsets[row],
                                                   args.ratings.offsets[row + 1], worker.system);
-                                 finish(row, worker.system);
+                                 finish(row, worker.system, thread);
                                }
                              });
 }

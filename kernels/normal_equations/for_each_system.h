@@ -9,10 +9,11 @@
 namespace gradmill::cpu {
 
 /// Sums up the system of every row, with base and ridge if args.add_ridge, and calls finish(row,
-/// system) for it, on any thread. args.systems and args.rhs are not used. Rows with many ratings
+/// system, thread) for it on that thread; it may leave another system of the same size. args.systems and args.rhs are not used. Rows with many ratings
 /// are cut into fixed pieces that threads share and that are added in order, so the bits of a
 /// system depend on the arguments alone.
-void for_each_system(const Context& ctx, const NormalEquationsArgs& args,
-                     const std::function<void(std::int64_t row, NormalSystem& system)>& finish);
+void for_each_system(
+    const Context& ctx, const NormalEquationsArgs& args,
+    const std::function<void(std::int64_t row, NormalSystem& system, int thread)>& finish);
 
 }  // namespace gradmill::cpu

@@ -8,7 +8,7 @@
 namespace gradmill {
 
 void cpu::normal_equations(const Context& ctx, const NormalEquationsArgs& args) {
-  for_each_system(ctx, args, [&](std::int64_t u, const NormalSystem& system) {
+  for_each_system(ctx, args, [&](std::int64_t u, const NormalSystem& system, int) {
     const std::int64_t m = system.size();
     float* a = args.systems.row(u);
     for (std::int64_t r = 0; r < m; ++r)

@@ -26,8 +26,9 @@ class NormalSystem {
 
   void clear();
   /// A += scale * sum of left_e right_eᵀ over the rows of two panels [count, stride()], zero beyond
-  /// size().
+  /// size(); symmetric, as left_e is a multiple of right_e. Counts only after settle().
   void add_products(const float* left, const float* right, std::int64_t count, float scale);
+  void settle();
   /// b += sum of weights_e right_e.
   void add_rows(const float* right, const float* weights, std::int64_t count);
   void add(const NormalSystem& other);
@@ -41,6 +42,9 @@ class NormalSystem {
   const float* solution() const { return x_; }
 
  private:
+  template <int kFirst, int kLast>
+  void add_block_rows(const float* left, const float* right, std::int64_t count, float scale,
+                      std::int64_t block, std::int64_t half);
   bool factor_diagonal(std::int64_t first);
   void factor_right_of(std::int64_t first);
   void substitute_back();
@@ -50,6 +54,7 @@ class NormalSystem {
   float* b_;
   float* inverse_diagonal_;
   float* x_;
+  float* turned_;  // products of the blocks on the diagonal, not yet in A
 };
 
 }  // namespace gradmill::cpu
