@@ -22,6 +22,11 @@ typedef float LooseVec8 __attribute__((vector_size(8 * sizeof(float)), aligned(4
 
 inline Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
 inline Vec8 load8(const float* p) { return *reinterpret_cast<const LooseVec8*>(p); }
+/// v in a register: the compiler would rather load it again for each use, which takes a slot each time.
+inline Vec in_register(Vec v) {
+  asm("" : "+v"(v));
+  return v;
+}
 inline void store(float* p, Vec v) { *reinterpret_cast<LooseVec*>(p) = v; }
 inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x, for -0 too
 

@@ -48,10 +48,10 @@ inline __attribute__((always_inline)) void reduce(float* const (&rows)[kRows],
   for (std::int64_t p = 0; p < column * kLanes; p += kLanes) {
     Vec values[kTile];
 #pragma GCC unroll 4
-    for (int b = 0; b < kTile; ++b) values[b] = load(others[b] + p);
+    for (int b = 0; b < kTile; ++b) values[b] = in_register(load(others[b] + p));
 #pragma GCC unroll 4
     for (int a = 0; a < kRows; ++a) {
-      const Vec value = load(rows[a] + p);
+      const Vec value = in_register(load(rows[a] + p));
 #pragma GCC unroll 4
       for (int b = 0; b < kTile; ++b) sums[a][b] -= value * values[b];
     }

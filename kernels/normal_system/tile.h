@@ -26,7 +26,7 @@ inline __attribute__((always_inline)) void multiply(const float* left, std::int6
   for (std::int64_t e = 0; e < count; ++e, left += left_step, right += right_step) {
     Vec values[kVecs];
 #pragma GCC unroll 3
-    for (int v = 0; v < kVecs; ++v) values[v] = load(right + v * kLanes);
+    for (int v = 0; v < kVecs; ++v) values[v] = in_register(load(right + v * kLanes));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec scale = broadcast(left[r * left_row]);
@@ -67,14 +67,15 @@ inline __attribute__((always_inline)) void multiply_and_turn(
   for (std::int64_t e = 0; e < count; ++e) {
     Vec values[kVecs + 1];
 #pragma GCC unroll 3
-    for (int v = 0; v < kVecs; ++v) values[v] = load(right + e * step + v * kLanes);
+    for (int v = 0; v < kVecs; ++v) values[v] = in_register(load(right + e * step + v * kLanes));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const Vec scale = broadcast(left[e * step + r]);
 #pragma GCC unroll 3
       for (int v = 0; v < kVecs; ++v) sums[r][v] += scale * values[v];
     }
-    const Vec a = load(left_block + e * step), b = load(right_block + e * step);
+    const Vec a = in_register(load(left_block + e * step));
+    const Vec b = in_register(load(right_block + e * step));
     [&]<int... kShift>(std::integer_sequence<int, kShift...>) {
       ((shifted[kShift] += a * turned<kFirst + kShift>(b)), ...);
     }
