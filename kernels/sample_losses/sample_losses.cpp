@@ -33,9 +33,9 @@ void cpu::sample_losses(const Context& ctx, const SampleLossesArgs& args) {
                         ? nullptr
                         : scratch.take<float>(ctx.threads().size() * kChunkRows * outputs).data;
   const RowLosses losses{.loss = args.loss_kind,
+                         .outputs = outputs,
                          .labels = args.labels,
                          .weights = args.weights,
-                         .outputs = outputs,
                          .scale = args.scale};
   ctx.threads().parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t c = begin; c < end; ++c) {
