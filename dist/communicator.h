@@ -2,6 +2,7 @@
 // (CPU memory) and NCCL (GPU memory; host memory goes through the MPI communicator beneath it).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -34,6 +35,10 @@ class Communicator {
   virtual int world_size() const = 0;
   virtual std::string_view name() const = 0;  // "self", "mpi", "nccl"
 
+  /// Time of this rank in collectives since the start, waiting for others included. Collectives on device
+  /// memory count only as long as their call takes: they run on the stream.
+  double seconds() const { return seconds_; }
+
   template <class T>
   using Input = std::type_identity_t<VectorView<const T>>;  // converts from VectorView<T>
   using Counts = std::span<const std::int64_t>;
@@ -41,6 +46,7 @@ class Communicator {
   template <class T>
   void all_reduce_sum(const Context& ctx, VectorView<T> values) {
     static_assert(element_type<T>() != ElementType::byte, "bytes have no sum");
+    const Stopwatch watch(seconds_);
     all_reduce_sum(ctx, values.data, values.size, element_type<T>(), values.device);
   }
   /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its
@@ -48,6 +54,7 @@ class Communicator {
   template <class T>
   void all_gather(const Context& ctx, Input<T> mine, Counts counts, VectorView<T> all) {
     check_parts("all_gather", counts, mine.size, all.size, mine.device == all.device);
+    const Stopwatch watch(seconds_);
     all_gather(ctx, mine.data, counts, all.data, element_type<T>(), all.device);
   }
   /// The sum over ranks of all [sum of counts]; rank r gets its r-th part in mine [counts[r]],
@@ -56,10 +63,12 @@ class Communicator {
   void reduce_scatter_sum(const Context& ctx, Input<T> all, Counts counts, VectorView<T> mine) {
     static_assert(element_type<T>() != ElementType::byte, "bytes have no sum");
     check_parts("reduce_scatter_sum", counts, mine.size, all.size, mine.device == all.device);
+    const Stopwatch watch(seconds_);
     reduce_scatter_sum(ctx, all.data, counts, mine.data, element_type<T>(), all.device);
   }
   template <class T>
   void broadcast(const Context& ctx, VectorView<T> values, int root) {
+    const Stopwatch watch(seconds_);
     broadcast(ctx, values.data, values.size, element_type<T>(), values.device, root);
   }
   /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the
@@ -70,6 +79,7 @@ class Communicator {
                   Counts receive_counts) {
     check_parts("all_to_all", send_counts, -1, send.size, send.device == receive.device);
     check_parts("all_to_all", receive_counts, -1, receive.size, true);
+    const Stopwatch watch(seconds_);
     all_to_all(ctx, send.data, send_counts, receive.data, receive_counts, element_type<T>(),
                receive.device);
   }
@@ -89,9 +99,21 @@ class Communicator {
                           Counts receive_counts, ElementType type, Device device) = 0;
 
  private:
+  class Stopwatch {
+   public:
+    explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+    ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+   private:
+    using Clock = std::chrono::steady_clock;
+    double& seconds_;
+    Clock::time_point start_ = Clock::now();
+  };
+
   /// One count a rank, none negative; they add up to `all`, and this rank's is `mine` (-1: any).
   void check_parts(std::string_view collective, Counts counts, std::int64_t mine, std::int64_t all,
                    bool same_device) const;
+  double seconds_ = 0;
 };
 
 /// World size 1: every collective is the identity.

@@ -289,6 +289,15 @@ std::string to_toml(const Config& config) {
   return keys_toml(config, [](const std::string&) { return true; }) + features_toml(config);
 }
 
+std::string training_toml(const Config& config) {
+  return keys_toml(config,
+                   [](const std::string& key) {
+                     return key == "run.seed" ||
+                            !(key.starts_with("run.") || key.starts_with("checkpoint."));
+                   }) +
+         features_toml(config);
+}
+
 std::string model_toml(const Config& config) {
   return keys_toml(config,
                    [](const std::string& key) {

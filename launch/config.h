@@ -70,6 +70,7 @@ struct CheckpointConfig {
   int every = 1;        // epochs; 0: only the final model
   double seconds = -1;  // and at least so long after the last; negative: the model's default
   int keep = 3;
+  bool strict = false;  // resume only what goes on bit for bit
 };
 
 struct Config {
@@ -134,5 +135,7 @@ void check_keys_apply(const Config& config);
 std::string to_toml(const Config& config);
 /// Of it only what makes the model: sections model, loss, optimizer and features, and the seed.
 std::string model_toml(const Config& config);
+/// Without [run] but its seed, and [checkpoint]: all that decides how training goes on.
+std::string training_toml(const Config& config);
 
 }  // namespace gradmill

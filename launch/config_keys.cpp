@@ -137,6 +137,9 @@ std::vector<ConfigKey> config_keys(Config& c) {
        &c.checkpoint.seconds},
       {"checkpoint.keep", kForAll, "newest checkpoints to keep (the best is kept too)",
        &c.checkpoint.keep},
+      {"checkpoint.strict", kForAll,
+       "refuse to resume a checkpoint of another number of ranks or configuration",
+       &c.checkpoint.strict},
   };
 }
 

@@ -22,6 +22,7 @@ class MfTrainee final : public Trainee {
 
   const TraineeData& data() const override { return summary_; }
   DecidingMetric deciding_metric() const override;
+  void observe(EpochObserver observer) override { solver_->observe(std::move(observer)); }
   bool run_epoch(std::int64_t epoch) override;
   Metrics progress() override { return {{"loss", solver_->loss()}}; }
   void evaluate(Metrics& metrics) override;

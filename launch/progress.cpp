@@ -37,6 +37,7 @@ std::vector<Part> parts_of(const ProgressState& s) {
     if (s.ranks > 1)
       parts.push_back({fmt::format("({}/rank)", short_count(s.items_per_second / s.ranks)), 1});
   }
+  if (s.data_share >= 0) parts.push_back({fmt::format("data {:.0f}%", 100 * s.data_share), 2});
   if (s.communication_share >= 0)
     parts.push_back({fmt::format("comm {:.0f}%", 100 * s.communication_share), 2});
   if (s.seconds_left >= 0) parts.push_back({"eta " + short_time(s.seconds_left), 6});

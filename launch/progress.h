@@ -18,11 +18,12 @@ struct ProgressState {
   double items_per_second = -1;
   std::string item = "ratings";
   int ranks = 1;
-  double communication_share = -1;  // of the time, 0 .. 1
+  double data_share = -1;           // of the time, 0 .. 1: waiting for data
+  double communication_share = -1;  // of the time: in collectives
   double seconds_left = -1;
 };
 
-/// "epoch 2/3  42%  step 1200  loss 0.4312  5.2M ratings/s (650k/rank)  comm 11%  eta 03:10", in at most
+/// "epoch 2/3  42%  step 1200  loss 0.4312  5.2M ratings/s (650k/rank)  data 2%  comm 11%  eta 03:10", in at most
 /// `width` columns: the least important parts are left out. width 0: no limit.
 std::string progress_line(const ProgressState& state, int width);
 

@@ -10,6 +10,7 @@
 #include "launch/checkpoint.h"
 #include "launch/config.h"
 #include "launch/report.h"
+#include "models/epoch_observer.h"
 #include "models/state_tensor.h"
 #include "runtime/log.h"
 
@@ -52,6 +53,8 @@ class Trainee {
   virtual const TraineeData& data() const = 0;         // local
   virtual DecidingMetric deciding_metric() const = 0;  // local
 
+  /// To be told of progress within the epochs that follow; a model without steps to tell of may ignore it.
+  virtual void observe(EpochObserver) {}  // local
   /// False if training has come to its end: no later call changes anything.
   virtual bool run_epoch(std::int64_t epoch) = 0;
   /// Of the last epoch: "loss" first; what is cheap to know. A loss that is not finite ends the run.

@@ -21,6 +21,8 @@
 
 namespace gradmill {
 namespace {
+constexpr const char* kCommunication = "communication_share";
+
 void write_text(const std::string& path, const std::string& text) {
   std::ofstream file(path, std::ios::binary);
   file << text;
@@ -52,7 +54,10 @@ class TrainingRun {
   void resume(const Checkpoint& checkpoint);
   void train();
   bool run_epoch(std::int64_t epoch, Metrics& metrics);
+  void show_within(std::int64_t epoch, double fraction);
   void show(std::int64_t epoch, const Metrics& metrics, bool evaluated);
+  ProgressState progress_after(std::int64_t epoch, double fraction, const Metrics& metrics,
+                               double seconds) const;
   void save(const std::string& parent, const std::string& name, std::int64_t epoch,
             const Metrics& metrics, bool final);
   bool checkpoint_due(std::int64_t epoch, bool last);
@@ -60,6 +65,9 @@ class TrainingRun {
   void finish();
   void write_report() const;
   std::string rate() const { return trainee_->unit() + "_per_second"; }
+  bool is_time(const std::string& name) const {
+    return name == "epoch_seconds" || name == kCommunication || name == rate();
+  }
 
   const Options& options_;
   const Config& config_;
@@ -75,6 +83,9 @@ class TrainingRun {
   std::int64_t done_epochs_ = 0;
   bool finished_ = false;  // the trainee has come to its end
   double seconds_ = 0;     // of training, over all parts of a resumed run
+  std::int64_t epoch_begin_ns_ = 0;
+  double communication_before_ = 0;  // seconds in collectives before this epoch
+  Metrics shown_;                    // of the last epoch
   std::int64_t last_checkpoint_ns_ = 0;
 };
 
@@ -141,29 +152,44 @@ void TrainingRun::resume(const Checkpoint& checkpoint) {
          "{}: the checkpoint was trained on other data (digest {}, now {}); start a new run with "
          "--init {}",
          checkpoint.path(), info.data_digest, trainee_->data().digest, checkpoint.path());
+  if (config_.checkpoint.strict) {
+    expect(info.world_size == world_.world_size(), ErrorKind::checkpoint,
+           "{}: the checkpoint was written by {} ranks, now there are {}; checkpoint.strict is set",
+           checkpoint.path(), info.world_size, world_.world_size());
+    expect(training_toml(before) == training_toml(config_), ErrorKind::checkpoint,
+           "{}: the checkpoint's configuration differs beyond [run] and [checkpoint]; "
+           "checkpoint.strict is set",
+           checkpoint.path());
+  }
   read_state(*ctx_, trainee_->state(), checkpoint);
   trainee_->restored();
   best_->restore(info.metrics);
   done_epochs_ = info.epoch;
   finished_ = info.metrics.contains("finished");
   seconds_ = info.metrics.contains("seconds") ? info.metrics.at("seconds") : 0.0;
-  log_.info(fmt::format("resumed after epoch {} from {}{}", info.epoch, checkpoint.path(),
-                        info.world_size == world_.world_size()
-                            ? ""
-                            : fmt::format(" (written by {} ranks, now {}: not bit-exact)",
-                                          info.world_size, world_.world_size())));
+  log_.info(fmt::format("resumed after epoch {} from {}", info.epoch, checkpoint.path()));
+  if (info.world_size != world_.world_size())
+    log_.warning(fmt::format("{} was written by {}, resumed by {}: not bit-exact",
+                             checkpoint.path(), count_of(info.world_size, "rank"),
+                             count_of(world_.world_size(), "rank")));
 }
 
 bool TrainingRun::run_epoch(std::int64_t epoch, Metrics& metrics) {
-  const std::int64_t begin = monotonic_ns();
+  epoch_begin_ns_ = monotonic_ns();
+  communication_before_ = comm_->seconds();
+  if (world_.rank() == 0)
+    trainee_->observe([this, epoch](double fraction) { show_within(epoch, fraction); });
   const bool more = trainee_->run_epoch(epoch);
   ctx_->synchronize();
-  const double seconds = seconds_since(begin);
+  const double seconds = seconds_since(epoch_begin_ns_);
+  const double communication = comm_->seconds() - communication_before_;
   seconds_ += seconds;
   metrics = trainee_->progress();
   metrics.emplace_back("epoch_seconds", seconds);
   metrics.emplace_back(rate(),
                        static_cast<double>(trainee_->data().rows) / std::max(seconds, 1e-9));
+  if (world_.world_size() > 1 && !ctx_->is_cuda())
+    metrics.emplace_back(kCommunication, communication / std::max(seconds, 1e-9));
   const double loss = metrics.front().second;
   expect(std::isfinite(loss), ErrorKind::not_finite, "the loss is {} after epoch {}; {}{}", loss,
          epoch + 1, trainee_->if_diverged(),
@@ -173,18 +199,43 @@ bool TrainingRun::run_epoch(std::int64_t epoch, Metrics& metrics) {
   return more;
 }
 
-void TrainingRun::show(std::int64_t epoch, const Metrics& metrics, bool evaluated) {
+/// `metrics` are the last known; `seconds`: of this epoch so far.
+ProgressState TrainingRun::progress_after(std::int64_t epoch, double fraction,
+                                          const Metrics& metrics, double seconds) const {
   ProgressState state;
   state.epoch = epoch + 1;
   state.epochs = config_.train.epochs;
   state.item = trainee_->unit();
-  for (const auto& [name, value] : metrics) {
-    if (name == rate())
-      state.items_per_second = value;
-    else if (name != "epoch_seconds")
-      state.metrics.emplace_back(name, value);
-  }
   state.ranks = world_.world_size();
+  for (const auto& [name, value] : metrics)
+    if (!is_time(name)) state.metrics.emplace_back(name, value);
+  state.items_per_second =
+      fraction * static_cast<double>(trainee_->data().rows) / std::max(seconds, 1e-9);
+  if (state.ranks > 1 && !ctx_->is_cuda())
+    state.communication_share =
+        std::min(1.0, (comm_->seconds() - communication_before_) / std::max(seconds, 1e-9));
+  return state;
+}
+
+void TrainingRun::show_within(std::int64_t epoch, double fraction) {
+  if (fraction <= 0 || fraction >= 1) return;
+  const double seconds = seconds_since(epoch_begin_ns_);
+  ProgressState state = progress_after(epoch, fraction, shown_, seconds);
+  state.fraction = fraction;
+  const double done = static_cast<double>(epoch) + fraction;
+  state.seconds_left =
+      (seconds_ + seconds) * (static_cast<double>(config_.train.epochs) - done) / done;
+  progress_->update(state);
+}
+
+void TrainingRun::show(std::int64_t epoch, const Metrics& metrics, bool evaluated) {
+  shown_ = metrics;
+  double seconds = 0;
+  for (const auto& [name, value] : metrics)
+    if (name == "epoch_seconds") seconds = value;
+  ProgressState state = progress_after(epoch, 1, metrics, seconds);
+  for (const auto& [name, value] : metrics)
+    if (name == kCommunication) state.communication_share = value;
   state.seconds_left = static_cast<double>(config_.train.epochs - epoch - 1) * seconds_ /
                        static_cast<double>(epoch + 1);
   if (evaluated)
@@ -205,7 +256,7 @@ void TrainingRun::save(const std::string& parent, const std::string& name, std::
   info.data_digest = trainee_->data().digest;
   info.versions = {{"gradmill", version_number()}};
   for (const auto& [key, value] : metrics)  // no times: the same run writes the same bytes
-    if (key != "epoch_seconds" && key != rate()) info.metrics[key] = value;
+    if (!is_time(key)) info.metrics[key] = value;
   best_->save(info.metrics);
   if (!final) {
     info.metrics["seconds"] = seconds_;
@@ -291,6 +342,7 @@ void TrainingRun::write_report() const {
   report.results.emplace_back(unit, std::to_string(trainee_->data().rows));
   if (const auto skipped = trainee_->data().skipped)
     report.warnings.push_back(fmt::format("{} records of the data were left out", skipped));
+  for (const std::string& warning : log_.warnings()) report.warnings.push_back(warning);
   report.config = to_toml(config_);
   report.environment = host_facts();
   trainee_->report(report);

@@ -38,6 +38,7 @@ void Log::open_file(const std::string& path) {
 void Log::write(LogLevel level, std::string_view text) {
   const std::lock_guard lock(mutex_);
   const auto name = kNames[static_cast<int>(level)];
+  if (level == LogLevel::warning && warnings_.size() < kKeptWarnings) warnings_.emplace_back(text);
   if (file_) {
     fmt::print(file_, "{} rank {} {}: {}\n", timestamp(), rank_, name, text);
     std::fflush(file_);
@@ -48,6 +49,11 @@ void Log::write(LogLevel level, std::string_view text) {
   // On a terminal a progress line may stand there unfinished: this line takes its place.
   const char* clear = ::isatty(STDERR_FILENO) ? "\r\x1b[K" : "";
   fmt::print(stderr, "{}{}{}{}\n", clear, from, prefix, text);
+}
+
+std::vector<std::string> Log::warnings() const {
+  const std::lock_guard lock(mutex_);
+  return warnings_;
 }
 
 }  // namespace gradmill

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gradmill {
 
@@ -30,11 +31,16 @@ class Log {
   void error(std::string_view text) { write(LogLevel::error, text); }
   void write(LogLevel level, std::string_view text);
 
+  /// The warnings so far, for the end of a run; the first kKeptWarnings of them.
+  static constexpr std::size_t kKeptWarnings = 100;
+  std::vector<std::string> warnings() const;
+
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   int rank_;
   LogLevel terminal_level_;
   std::FILE* file_ = nullptr;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace gradmill

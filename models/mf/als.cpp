@@ -15,6 +15,7 @@
 
 namespace gradmill {
 namespace {
+constexpr std::int64_t kPieceRatings = 1 << 20, kPieces = 16;  // of a half-step; see solve()
 constexpr std::int64_t kSample = std::int64_t{1} << 18;
 constexpr std::int64_t kReduceBytes = std::int64_t{256}
                                       << 20;  // workspace of one reduced tile of systems
@@ -174,16 +175,29 @@ MatrixView<const float> AlsSolver::base(Side& other) {
   return matrix;
 }
 
-void AlsSolver::solve(const CsrRatings& ratings, Side& other, Side& side) {
+// In pieces of rows, between which progress is told. A row's bits do not depend on the pieces.
+void AlsSolver::solve(const CsrRatings& ratings, Side& other, Side& side, double done_before) {
   const auto fixed = base(other);
   const MatrixView<const float> factors = other.factors.view();
   const VectorView<const float> biases = other.biases.view();
-  if (cg_) {
-    ials_cg(ctx_, {ratings.view(), ratings.weights(), factors, fixed, weights(other),
-                   config_.cg_steps, side.mine()});
-  } else {
-    als_solve(ctx_, {ratings.view(), ratings.weights(), factors, biases, fixed, weights(other),
-                     side.mine(), side.my_biases(), failures_.view()});
+  const MatrixView<float> solutions = side.mine();
+  const VectorView<float> solution_biases = side.my_biases();
+  const std::int64_t rows = solutions.rows;
+  const std::int64_t pieces =
+      std::clamp<std::int64_t>(std::min(ratings.nnz() / kPieceRatings, rows), 1, kPieces);
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    const std::int64_t first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
+    const CsrView<const float> csr = csr_rows(ratings.view(), first, count);
+    const auto to = solutions.rows_slice(first, count);
+    if (cg_) {
+      ials_cg(ctx_, {csr, ratings.weights(), factors, fixed, weights(other), config_.cg_steps, to});
+    } else {
+      const auto to_biases =
+          solution_biases.size ? solution_biases.slice(first, count) : solution_biases;
+      als_solve(ctx_, {csr, ratings.weights(), factors, biases, fixed, weights(other), to,
+                       to_biases, failures_.view()});
+    }
+    done(done_before + 0.5 * static_cast<double>(piece + 1) / static_cast<double>(pieces));
   }
 }
 
@@ -255,7 +269,7 @@ void AlsSolver::run_epoch(std::int64_t) {
   failures_.zero();
   {
     const TraceSpan span(ctx_.tracer(), "solve users");
-    solve(by_user_, items_, users_);
+    solve(by_user_, items_, users_, 0);
   }
   if (reduce_) {
     const TraceSpan span(ctx_.tracer(), "reduce items");
@@ -267,7 +281,7 @@ void AlsSolver::run_epoch(std::int64_t) {
     }
     {
       const TraceSpan span(ctx_.tracer(), "solve items");
-      solve(by_item_, users_, items_);
+      solve(by_item_, users_, items_, 0.5);
     }
     const TraceSpan span(ctx_.tracer(), "gather items");
     gather(items_);

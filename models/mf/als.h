@@ -49,7 +49,7 @@ class AlsSolver final : public MfSolver {
   void take_sample(std::int64_t global_ratings);
   AlsWeights weights(const Side& other) const;
   MatrixView<const float> base(Side& other);
-  void solve(const CsrRatings& ratings, Side& other, Side& side);
+  void solve(const CsrRatings& ratings, Side& other, Side& side, double done_before);
   void gather(Side& side);
   void reduce_items();
 

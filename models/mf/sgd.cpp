@@ -119,6 +119,7 @@ void SgdSolver::run_epoch(std::int64_t) {
                     item_state_.matrix(size_.items, kState, kState),
                     block_loss_.view().slice(0, blocks.user_blocks)});
     rotate(shift);
+    done((shift + 1.0) / blocks_);
   }
   const auto losses = block_loss_.to_host();
   double sum = blocks.user_blocks > 0

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "models/epoch_observer.h"
 #include "models/mf/config.h"
 #include "models/mf/factors.h"
 #include "models/mf/ratings.h"
@@ -31,6 +32,9 @@ class MfSolver {
   MfSolver() = default;
   MfSolver(MfSolver&&) = delete;
 
+  /// To be told of progress within the epochs that follow.
+  void observe(EpochObserver observer) { observer_ = std::move(observer); }
+
   /// One pass over all ratings. Collective.
   virtual void run_epoch(std::int64_t epoch) = 0;
 
@@ -53,6 +57,14 @@ class MfSolver {
   virtual void restored() = 0;
 
   virtual std::string describe() const = 0;
+
+ protected:
+  void done(double fraction) const {
+    if (observer_) observer_(fraction);
+  }
+
+ private:
+  EpochObserver observer_;
 };
 
 /// Collective; takes this rank's ratings (any rows) and sends them where they are needed.

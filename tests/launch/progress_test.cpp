@@ -18,6 +18,7 @@ ProgressState example() {
   s.metrics = {{"loss", 0.43121}, {"rmse", 0.91}};
   s.items_per_second = 5.2e6;
   s.ranks = 8;
+  s.data_share = 0.02;
   s.communication_share = 0.11;
   s.seconds_left = 190;
   return s;
@@ -25,7 +26,7 @@ ProgressState example() {
 
 TEST(Progress, WholeLine) {
   EXPECT_EQ(progress_line(example(), 0),
-            "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s (650k/rank)  comm "
+            "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s (650k/rank)  data 2%  comm "
             "11%  eta 03:10");
   ProgressState bare;
   bare.epoch = 1;
@@ -34,8 +35,8 @@ TEST(Progress, WholeLine) {
 
 TEST(Progress, NarrowLinesKeepWhatMatters) {
   EXPECT_EQ(
-      progress_line(example(), 90),
-      "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s  comm 11%  eta 03:10");
+      progress_line(example(), 98),
+      "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s  data 2%  comm 11%  eta 03:10");
   EXPECT_EQ(progress_line(example(), 40), "epoch 2/3  42%  loss 0.4312  eta 03:10");
   for (int width = 1; width < 120; ++width) {
     const std::string line = progress_line(example(), width);

@@ -12,6 +12,7 @@
 #include "launch/recommend.h"
 #include "launch/verbs.h"
 #include "runtime/error.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace gradmill {
@@ -130,6 +131,25 @@ TEST(Train, AnotherModelOrOtherDataIsNotResumed) {
   EXPECT_EQ(kind_of({"--num-factors", "7"}), ErrorKind::checkpoint);
   EXPECT_EQ(kind_of({"--holdout", "0.3"}), ErrorKind::checkpoint);
   EXPECT_EQ(kind_of({}), ErrorKind::preempted);
+}
+
+TEST(Train, AStrictResumeRefusesAnotherConfiguration) {
+  const TemporaryFolder folder;
+  const std::string dir = folder / "r";
+  const auto go_on = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"--data",   kExample, "--dir",     dir, "--name",   "a",
+                                       "--resume", "auto",   "--holdout", "0", "--epochs", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    train(arguments);
+  };
+  go_on({});
+  EXPECT_EQ(testing::error_of([&] {
+              go_on({"--set", "checkpoint.strict=true", "--set", "train.epochs=3"});
+            }).kind(),
+            ErrorKind::checkpoint);
+  go_on({"--set", "checkpoint.strict=true", "--set", "checkpoint.keep=5"});
+  go_on({"--set", "train.epochs=3"});
+  EXPECT_EQ(read_metrics(dir + "/a/metrics.jsonl").size(), 3u);
 }
 
 TEST(Train, AWarmStartBeginsWhereTheOldModelEnded) {
