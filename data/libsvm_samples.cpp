@@ -89,6 +89,7 @@ class LibsvmSamples : public SampleStream {
   }
   const ReadReport& report() const override { return report_; }
   std::int64_t num_features() const override { return options_.num_features; }
+  int index_base() const override { return static_cast<int>(format_.index_base); }
   std::int64_t row_estimate() const override { return pieces_.row_estimate(options_.parts); }
   std::int64_t nnz_estimate() const override {
     return static_cast<std::int64_t>(static_cast<double>(row_estimate()) * row_nnz_);

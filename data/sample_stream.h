@@ -58,6 +58,8 @@ class SampleStream {
   /// Features that the source declares (converted data sets, HDF5 with a shape, a fitted pipeline),
   /// 0 if only its largest index tells.
   virtual std::int64_t num_features() const { return 0; }
+  /// First index of LIBSVM text, given or detected; -1: the source has no such choice.
+  virtual int index_base() const { return -1; }
   /// About how many samples and entries there are, to set memory aside; 0 if unknown.
   virtual std::int64_t row_estimate() const { return 0; }
   virtual std::int64_t nnz_estimate() const { return 0; }

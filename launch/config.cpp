@@ -170,8 +170,7 @@ void validate_data(const DataConfig& data) {
   one_of("data.layout", data.layout, {"rows", "lists"});
   one_of("data.bad_records", data.bad_records, {"fail", "skip"});
   one_of("data.split", data.split, {"random", "last"});
-  one_of("data.format", data.format,
-         {"auto", "libsvm", "csv", "jsonl", "hdf5", "tfrecord", "dataset"});
+  one_of("data.format", data.format, {"auto", "libsvm", "csv", "jsonl", "csr", "columns"});
   one_of("data.index_base", data.index_base, {"detect", "0", "1"});
   in_range("data.holdout", data.holdout, 0, 0.9);
   in_range("data.num_features", static_cast<double>(data.num_features), 0, 2147483647);

@@ -43,7 +43,8 @@ struct DataConfig {
 
   // samples
   std::string label;                        // column; empty: found (LabelSpec)
-  std::string format = "auto";              // auto, libsvm, csv, jsonl, hdf5, tfrecord, dataset
+  std::string label_strip;                  // characters taken off the end of text labels
+  std::string format = "auto";              // auto, libsvm, csv, jsonl, csr, columns
   std::string index_base = "detect";        // of LIBSVM text: detect, 0, 1
   std::int64_t num_features = 0;            // 0: found
   std::vector<std::string> missing_values;  // texts that mean "missing"; empty: the usual ones

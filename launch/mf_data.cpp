@@ -33,11 +33,7 @@ RatingTable read(const Context& host, Communicator& comm, const Config& config,
   const bool by_time = config.data.valid.empty() && config.data.split == "last";
   RatingTable table = read_rating_table(*stream, threads, by_time);
   const ReadReport& report = stream->report();
-  if (report.skipped) {
-    log.warning(fmt::format("{}: {} of {} records were left out; the first:", source,
-                            report.skipped, report.rows + report.skipped));
-    for (const std::string& example : report.examples) log.warning(example);
-  }
+  log_report(log, source, report);
   data.skipped += report.skipped;
   return table;
 }

@@ -1,5 +1,7 @@
 #include "launch/reading.h"
 
+#include <fmt/format.h>
+
 namespace gradmill {
 
 RatingReadOptions read_options(const Config& config, int threads, int part, int parts) {
@@ -19,6 +21,14 @@ RatingReadOptions read_options(const Config& config, int threads, int part, int 
   options.part = part;
   options.parts = parts;
   return options;
+}
+
+void log_report(Log& log, const std::string& source, const ReadReport& report) {
+  for (const std::string& note : report.notes) log.info(fmt::format("{}: {}", source, note));
+  if (report.skipped == 0) return;
+  log.warning(fmt::format("{}: {} of {} records were left out; the first:", source, report.skipped,
+                          report.rows + report.skipped));
+  for (const std::string& example : report.examples) log.warning(example);
 }
 
 }  // namespace gradmill

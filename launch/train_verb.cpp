@@ -1,3 +1,4 @@
+#include "launch/linear_training.h"
 #include "launch/mf_training.h"
 #include "launch/training_run.h"
 #include "launch/verbs.h"
@@ -5,7 +6,9 @@
 namespace gradmill {
 
 int train_verb(const Options& options, World& world, Log& log) {
-  return run_training(options, world, log, "mf", make_mf_trainee);
+  const bool linear = options.config.kind == "linear";
+  return run_training(options, world, log, options.config.kind,
+                      linear ? make_linear_trainee : make_mf_trainee);
 }
 
 }  // namespace gradmill

@@ -1,0 +1,30 @@
+// Samples from files to what the linear solvers train on, over all ranks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "launch/config.h"
+#include "launch/linear_inputs.h"
+#include "models/linear/samples.h"
+#include "runtime/log.h"
+
+namespace gradmill {
+
+struct LinearData {
+  LinearInputs inputs;
+  Samples train, valid;  // this rank's; labels are classes or values, weights with class weights
+  std::int64_t train_rows = 0, valid_rows = 0, skipped = 0;  // of all ranks
+  std::string digest;  // of the training rows: tells one data set from another
+};
+
+/// Collective: every rank reads its part of the sources; fitted features and classes are those of all
+/// ranks. Without data.valid, a stable hash of each row decides whether it is held out, so equal rows go
+/// the same way whatever the order or the ranks. like: the inputs of a model that the run goes on from
+/// (its features and classes are kept), or null.
+/// Errors: as the readers; ErrorKind::data if there is no sample to train on, a single class, or labels
+/// that do not fit the loss; usage for columns or features that are not there.
+LinearData load_linear_data(const Context& host, Communicator& comm, const Config& config,
+                            const LinearInputs* like, Log& log);
+
+}  // namespace gradmill

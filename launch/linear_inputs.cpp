@@ -1,0 +1,174 @@
+#include "launch/linear_inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/rating_source.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+using nlohmann::ordered_json;
+constexpr const char* kInputs = "inputs.json";
+constexpr const char* kFeatures = "features.json";
+
+bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
+  if (name.ends_with(".gz")) name.remove_suffix(3);
+  return std::any_of(ends.begin(), ends.end(), [&](auto end) { return name.ends_with(end); });
+}
+
+SampleReadOptions sample_options(const SampleSource& source, const LinearInputs& inputs,
+                                 bool strict) {
+  using Base = SampleReadOptions::IndexBase;
+  SampleReadOptions options;
+  const std::string& base = source.data.index_base;
+  const int known = inputs.index_base;
+  options.index_base = base == "0" || (base == "detect" && known == 0)   ? Base::zero
+                       : base == "1" || (base == "detect" && known == 1) ? Base::one
+                                                                         : Base::detect;
+  if (strict) options.num_features = inputs.num_features;
+  options.bad_records = source.data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
+  options.threads = source.threads;
+  options.part = source.part;
+  options.parts = source.parts;
+  return options;
+}
+}  // namespace
+
+std::string LinearInputs::feature_name(std::int64_t feature) const {
+  if (pipeline) return pipeline->feature_name(feature);
+  return std::to_string(feature + std::max(index_base, 0));  // as in the file
+}
+
+void LinearInputs::write(CheckpointWriter& writer) const {
+  ordered_json json;
+  json["format"] = 1;
+  json["num_features"] = num_features;
+  json["classes"] = classes;
+  json["class_values"] = class_values;
+  json["index_base"] = index_base;
+  writer.add_file(kInputs, json.dump(1) + "\n");
+  if (pipeline) writer.add_file(kFeatures, pipeline->serialize());
+}
+
+LinearInputs LinearInputs::read(const Checkpoint& checkpoint) {
+  LinearInputs inputs;
+  const std::string name = checkpoint.path() + "/" + kInputs;
+  try {
+    const auto json = nlohmann::json::parse(checkpoint.read_file(kInputs));
+    expect(json.at("format").get<int>() == 1, ErrorKind::checkpoint,
+           "{}: format {} is not known; use a newer gradmill", name, json.at("format").dump());
+    json.at("num_features").get_to(inputs.num_features);
+    json.at("classes").get_to(inputs.classes);
+    json.at("class_values").get_to(inputs.class_values);
+    json.at("index_base").get_to(inputs.index_base);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::checkpoint, "{}: {}", name, error.what());
+  }
+  expect(inputs.class_values.empty() || inputs.class_values.size() == inputs.classes.size(),
+         ErrorKind::checkpoint, "{}: {} classes, but {} labels", name, inputs.classes.size(),
+         inputs.class_values.size());
+  if (checkpoint.manifest().find_file(kFeatures)) {
+    inputs.pipeline = std::make_shared<const FeaturePipeline>(FeaturePipeline::deserialize(
+        checkpoint.read_file(kFeatures), checkpoint.path() + "/" + kFeatures));
+    expect(inputs.pipeline->num_features() == inputs.num_features, ErrorKind::checkpoint,
+           "{}: {} features, but {} makes {}", name, inputs.num_features, kFeatures,
+           inputs.pipeline->num_features());
+  }
+  return inputs;
+}
+
+void LinearInputs::to_classes(std::vector<float>& labels, const std::string& source,
+                              std::int64_t first_row, float unknown_is) const {
+  if (class_values.empty()) return;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto at = std::lower_bound(class_values.begin(), class_values.end(), labels[i]);
+    if (at != class_values.end() && *at == labels[i]) {
+      labels[i] = static_cast<float>(at - class_values.begin());
+      continue;
+    }
+    if (std::isnan(unknown_is))
+      fail(ErrorKind::data, "{}: row {}: the label {} is not one of the model's classes {}", source,
+           first_row + static_cast<std::int64_t>(i) + 1, labels[i], fmt::join(classes, ", "));
+    labels[i] = unknown_is;
+  }
+}
+
+SourceKind source_kind(const std::string& source, const std::string& format) {
+  const RatingSource found = find_rating_files(source);
+  if (found.format == RatingFormat::dataset) return SourceKind::dataset;
+  if (found.format == RatingFormat::hdf5)
+    return format == "columns" ? SourceKind::records : SourceKind::csr_hdf5;
+  if (found.format == RatingFormat::tfrecord)
+    return format == "columns" ? SourceKind::records : SourceKind::csr_tfrecord;
+  const std::string& first = found.files.at(0);
+  if (format == "libsvm") return SourceKind::libsvm;
+  if (format == "csv" || format == "jsonl" ||
+      ends_with_any(first, {".csv", ".tsv", ".jsonl", ".ndjson", ".json"}))
+    return SourceKind::records;
+  return is_libsvm(first) ? SourceKind::libsvm : SourceKind::records;
+}
+
+RecordReadOptions record_options(const DataConfig& data, int threads, int part, int parts) {
+  RecordReadOptions options;
+  options.delimiter = data.delimiter == "tab" || data.delimiter == "\\t" ? "\t" : data.delimiter;
+  options.header = data.header == "yes"  ? RecordReadOptions::Header::yes
+                   : data.header == "no" ? RecordReadOptions::Header::no
+                                         : RecordReadOptions::Header::detect;
+  if (!data.missing_values.empty()) options.missing = data.missing_values;
+  options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
+  options.threads = threads;
+  options.part = part;
+  options.parts = parts;
+  return options;
+}
+
+std::unique_ptr<SampleStream> open_samples(const SampleSource& source, const LinearInputs& inputs,
+                                           bool strict, bool with_labels) {
+  if (inputs.pipeline)
+    return open_record_samples(
+        source.path, record_options(source.data, source.threads, source.part, source.parts),
+        *inputs.pipeline, with_labels);
+  const auto files = find_rating_files(source.path).files;
+  const SampleReadOptions options = sample_options(source, inputs, strict);
+  switch (source_kind(source.path, source.data.format)) {
+    case SourceKind::libsvm:
+      return open_libsvm_samples(files, options);
+    case SourceKind::csr_hdf5:
+      return open_hdf5_samples(files, options);
+    case SourceKind::csr_tfrecord:
+      return open_tfrecord_samples(files, options);
+    case SourceKind::dataset:
+      return open_dataset_samples(files.at(0), options);
+    case SourceKind::records:
+      break;
+  }
+  fail(ErrorKind::data,
+       "{}: records with columns, but the model was trained on sparse rows (LIBSVM text or a "
+       "converted data set) of {} features",
+       source.path, inputs.num_features);
+}
+
+std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features) {
+  const auto unknown = [&](std::int32_t index) { return index >= num_features; };
+  if (std::none_of(chunk.indices.begin(), chunk.indices.end(), unknown)) return 0;
+  std::size_t kept = 0;
+  for (std::size_t row = 0, entry = 0; row + 1 < chunk.offsets.size(); ++row) {
+    const auto end = static_cast<std::size_t>(chunk.offsets[row + 1]);
+    for (; entry < end; ++entry) {
+      if (unknown(chunk.indices[entry])) continue;
+      chunk.indices[kept] = chunk.indices[entry];
+      chunk.values[kept++] = chunk.values[entry];
+    }
+    chunk.offsets[row + 1] = static_cast<std::int64_t>(kept);
+  }
+  const auto dropped = static_cast<std::int64_t>(chunk.indices.size() - kept);
+  chunk.indices.resize(kept);
+  chunk.values.resize(kept);
+  return dropped;
+}
+
+}  // namespace gradmill

@@ -1,0 +1,57 @@
+// What the inputs of a linear model are. Kept in its folder, so that prediction and evaluation read any
+// source as training did.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/features.h"
+#include "data/sample_stream.h"
+#include "launch/checkpoint.h"
+#include "launch/config.h"
+
+namespace gradmill {
+
+struct LinearInputs {
+  std::int64_t num_features = 0;
+  std::vector<std::string> classes;  // names of classes 0, 1, …; empty: a regression
+  std::vector<float> class_values;   // their labels, ascending; empty: labels are the classes
+  int index_base = -1;               // of LIBSVM text; -1: other sources, or as detected
+  std::shared_ptr<const FeaturePipeline> pipeline;  // of records; null: sparse rows
+
+  std::string feature_name(std::int64_t feature) const;
+
+  void write(CheckpointWriter& writer) const;  // by one rank
+  static LinearInputs read(const Checkpoint& checkpoint);
+
+  /// Labels as classes 0 .. C - 1, in place. unknown_is: for labels that are no class, or NaN: these are
+  /// ErrorKind::data naming source and row.
+  void to_classes(std::vector<float>& labels, const std::string& source, std::int64_t first_row,
+                  float unknown_is) const;
+};
+
+/// Sparse rows in LIBSVM text, HDF5 or TFRecord, or records with named columns.
+enum class SourceKind { libsvm, csr_hdf5, csr_tfrecord, dataset, records };
+/// format: data.format. Errors: ErrorKind::input_missing; usage if the format does not fit.
+SourceKind source_kind(const std::string& source, const std::string& format);
+
+RecordReadOptions record_options(const DataConfig& data, int threads, int part = 0, int parts = 1);
+
+/// What to read of a source, by the rank `part` of `parts`.
+struct SampleSource {
+  const DataConfig& data;
+  std::string path;
+  int threads = 1, part = 0, parts = 1;
+};
+/// Samples in the model's features. Without a pipeline, num_features > 0 and `strict`: greater indices are
+/// bad records; else they are left out (their coefficients would be 0) and counted.
+std::unique_ptr<SampleStream> open_samples(const SampleSource& source, const LinearInputs& inputs,
+                                           bool strict, bool with_labels);
+
+/// Leaves out entries of features >= num_features; how many there were.
+std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features);
+
+}  // namespace gradmill

@@ -1,0 +1,59 @@
+// A linear model on disk (a run's model/ or a checkpoint) and in memory for prediction.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launch/checkpoint.h"
+#include "launch/config.h"
+#include "launch/linear_inputs.h"
+#include "models/linear/solver.h"
+#include "models/metrics/link.h"
+#include "runtime/buffer.h"
+
+namespace gradmill {
+
+/// From raw scores to what a model of this loss predicts.
+Link linear_link(const Loss& loss, const LinearShape& shape);
+
+/// Collective. Writes folder parent/name: the tensors, and the inputs. All ranks hold them alike or their
+/// rows of them.
+void write_linear_model(const Context& ctx, const Context& host, Communicator& comm,
+                        const std::string& parent, const std::string& name,
+                        const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
+                        const LinearInputs& inputs);
+
+/// What the run's model/ holds of the parameters: coefficients [C, n], intercepts [C].
+std::vector<StateTensor> parameter_tensors(const LinearParameters& parameters);
+
+class LinearModel {
+ public:
+  /// path: a run's folder, its model/, or a checkpoint.
+  /// Errors: ErrorKind::input_missing; checkpoint, also for a model of another kind.
+  static LinearModel load(const Context& ctx, const std::string& path);
+
+  LinearParameters parameters();
+  const std::vector<float>& coefficients() const { return host_coefficients_; }  // [C, n]
+  const std::vector<float>& intercepts() const { return host_intercepts_; }      // [C]
+  std::int64_t outputs() const { return static_cast<std::int64_t>(host_intercepts_.size()); }
+  const LinearInputs& inputs() const { return inputs_; }
+  const Config& config() const { return config_; }
+  const CheckpointInfo& info() const { return info_; }
+  Link link() const { return link_; }
+  int num_classes() const { return static_cast<int>(inputs_.classes.size()); }
+  /// Whom the o-th row of the coefficients speaks for: a class; of two classes and one row the second.
+  std::string output_name(std::int64_t output) const;
+
+ private:
+  LinearInputs inputs_;
+  Config config_;
+  CheckpointInfo info_;
+  Link link_ = Link::identity;
+  std::vector<float> host_coefficients_, host_intercepts_;
+  Buffer<float> coefficients_, intercepts_;
+};
+
+/// "mf-als", "linear-lbfgs", …: the kind of the model that a path stands for, from its manifest.
+std::string stored_kind(const std::string& path);
+
+}  // namespace gradmill

@@ -1,0 +1,134 @@
+#include "launch/linear_training.h"
+
+#include <optional>
+
+#include "launch/linear_data.h"
+#include "launch/linear_metrics.h"
+#include "launch/linear_model.h"
+#include "models/linear/solver.h"
+#include "runtime/expect.h"
+
+namespace gradmill {
+namespace {
+std::string named_classes(const std::vector<std::string>& classes) {
+  if (classes.empty()) return "a regression";
+  constexpr std::size_t kShown = 6;
+  const std::vector<std::string> first(
+      classes.begin(),
+      classes.begin() + static_cast<std::ptrdiff_t>(std::min(classes.size(), kShown)));
+  return fmt::format("{} classes ({}{})", classes.size(), fmt::join(first, ", "),
+                     classes.size() > kShown ? ", …" : "");
+}
+
+class LinearTrainee final : public Trainee {
+ public:
+  explicit LinearTrainee(const TrainingSite& site);
+
+  const TraineeData& data() const override { return summary_; }
+  DecidingMetric deciding_metric() const override;
+  bool run_epoch(std::int64_t epoch) override { return solver_->run_epoch(epoch); }
+  Metrics progress() override;
+  void evaluate(Metrics& metrics) override;
+  std::vector<StateTensor> state() override { return solver_->state(); }
+  void restored() override { solver_->restored(); }
+  void warm_start(const std::string& path) override;
+  void write(const std::string& parent, const std::string& name, const CheckpointInfo& info,
+             bool final) override;
+  std::string kind() const override { return "linear-" + site_.config.linear.optimizer; }
+  std::string describe() const override { return solver_->describe(); }
+  std::string unit() const override { return "samples"; }
+  std::string why_stopped() const override { return solver_->why_stopped(); }
+  std::string if_diverged() const override {
+    return is_mini_batch(site_.config.linear.optimizer)
+               ? "lower optimizer.learning_rate"
+               : "scale the features, or raise optimizer.l2";
+  }
+
+ private:
+  int num_classes() const { return static_cast<int>(inputs_.classes.size()); }
+
+  TrainingSite site_;
+  LinearInputs inputs_;
+  TraineeData summary_;
+  Link link_ = Link::identity;
+  std::unique_ptr<LinearSolver> solver_;
+  std::optional<Scorer> held_out_;
+};
+
+LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
+  const auto& [config, ctx, host, comm, log] = site_;
+  std::optional<LinearInputs>
+      like;  // a run that goes on from a model keeps its features and classes
+  if (!config.run.init.empty()) like = LinearModel::load(host, config.run.init).inputs();
+  LinearData data = load_linear_data(host, comm, config, like ? &*like : nullptr, log);
+  inputs_ = std::move(data.inputs);
+  summary_ = {data.train_rows, data.valid_rows, data.skipped, data.digest,
+              fmt::format("{} samples to train on, {} held out, {} features, {}", data.train_rows,
+                          data.valid_rows, inputs_.num_features, named_classes(inputs_.classes))};
+  const LinearShape shape = linear_shape(config.linear, inputs_.num_features, num_classes());
+  link_ = linear_link(linear_loss(config.linear, num_classes()), shape);
+  solver_ = make_linear_solver(ctx, host, comm, config.linear, config.run.seed, shape,
+                               std::move(data.train));
+  if (data.valid_rows > 0) held_out_.emplace(ctx, host, std::move(data.valid));
+}
+
+/// The optimum decides for full-batch optimizers, unless a metric is asked for.
+DecidingMetric LinearTrainee::deciding_metric() const {
+  std::string metric = site_.config.train.metric;
+  if (summary_.valid_rows == 0 || metric == "none") return {};
+  if (metric == "auto") {
+    if (!is_mini_batch(site_.config.linear.optimizer)) return {};
+    metric = num_classes() == 0 ? "rmse" : link_ == Link::none ? "accuracy" : "log_loss";
+  }
+  const bool of_values = metric == "rmse" || metric == "mae" || metric == "r2";
+  expect(of_values == (num_classes() == 0), ErrorKind::usage,
+         "train.metric is \"{}\", which is not a metric of a {}", metric,
+         num_classes() == 0 ? "regression" : "classification");
+  return {metric, metric == "rmse" || metric == "mae" || metric == "log_loss"};
+}
+
+Metrics LinearTrainee::progress() {
+  Metrics metrics{{"loss", solver_->loss()}};
+  for (auto& value : solver_->progress()) metrics.push_back(std::move(value));
+  return metrics;
+}
+
+void LinearTrainee::evaluate(Metrics& metrics) {
+  if (!held_out_) return;
+  for (auto& value : linear_metrics(site_.host, site_.comm, link_, num_classes(),
+                                    solver_->parameters(), *held_out_)
+                         .values)
+    metrics.push_back(std::move(value));
+}
+
+void LinearTrainee::warm_start(const std::string& path) {
+  LinearModel old = LinearModel::load(site_.host, path);
+  const LinearParameters mine = solver_->parameters();
+  expect(old.outputs() == mine.coefficients.rows, ErrorKind::usage,
+         "{}: {} outputs, this run has {}; give it the same loss and multiclass", path,
+         old.outputs(), mine.coefficients.rows);
+  const LinearParameters from = old.parameters();
+  for (std::int64_t c = 0; c < old.outputs(); ++c)
+    copy_bytes(site_.ctx, mine.coefficients.row(c), mine.coefficients.device,
+               from.coefficients.row(c), Device{},
+               static_cast<std::size_t>(from.coefficients.cols) * sizeof(float));
+  copy_bytes(site_.ctx, mine.intercepts.data, mine.intercepts.device, from.intercepts.data,
+             Device{}, static_cast<std::size_t>(old.outputs()) * sizeof(float));
+  site_.ctx.synchronize();
+  solver_->warm_started();
+  site_.log.info(
+      fmt::format("coefficients of {} features taken over from {}", inputs_.num_features, path));
+}
+
+void LinearTrainee::write(const std::string& parent, const std::string& name,
+                          const CheckpointInfo& info, bool final) {
+  write_linear_model(site_.ctx, site_.host, site_.comm, parent, name, info,
+                     final ? parameter_tensors(solver_->parameters()) : solver_->state(), inputs_);
+}
+}  // namespace
+
+std::unique_ptr<Trainee> make_linear_trainee(const TrainingSite& site) {
+  return std::make_unique<LinearTrainee>(site);
+}
+
+}  // namespace gradmill
