@@ -232,6 +232,7 @@ void complete(Config& c) {
   c.linear = with_defaults(c.linear);
   const bool full_batch = linear && !is_mini_batch(c.linear.optimizer);
   if (c.train.epochs < 0) c.train.epochs = full_batch ? 1000 : 15;
+  c.linear.planned_epochs = c.train.epochs;
   // An iteration of a full-batch optimizer may take a millisecond; a checkpoint takes ten.
   if (c.checkpoint.seconds < 0) c.checkpoint.seconds = full_batch ? 30 : 0;
 }

@@ -44,6 +44,7 @@ struct DataConfig {
   // samples
   std::string label;                        // column; empty: found (LabelSpec)
   std::string label_strip;                  // characters taken off the end of text labels
+  bool quotes = true;                       // of CSV
   std::string format = "auto";              // auto, libsvm, csv, jsonl, csr, columns
   std::string index_base = "detect";        // of LIBSVM text: detect, 0, 1
   std::int64_t num_features = 0;            // 0: found

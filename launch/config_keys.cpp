@@ -43,6 +43,8 @@ std::vector<ConfigKey> config_keys(Config& c) {
        "column of the labels; default: label, target, y, class, or the last", &c.data.label},
       {"data.label_strip", kForLinear, "characters taken off the end of text labels",
        &c.data.label_strip},
+      {"data.quotes", kForLinear, "false: '\"' is a character like any other in CSV",
+       &c.data.quotes},
       {"data.format", kForLinear,
        "auto, libsvm, csv, jsonl; of HDF5 and TFRecord: csr (sparse rows), columns",
        &c.data.format},

@@ -8,6 +8,7 @@
 #include "data/inspect.h"
 #include "data/validate.h"
 #include "launch/inspect_checkpoint.h"
+#include "launch/linear_export.h"
 #include "launch/reading.h"
 #include "launch/verbs.h"
 #include "launch/version.h"
@@ -48,7 +49,8 @@ int convert_verb(const Options& options, World&, Log& log) {
 }
 
 int inspect_verb(const Options& options, World&, Log&) {
-  fmt::print("{}", inspect_path(options.target, options.json));
+  fmt::print("{}", options.top > 0 ? largest_coefficients(options.target, options.top, options.json)
+                                   : inspect_path(options.target, options.json));
   return 0;
 }
 

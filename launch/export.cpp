@@ -21,20 +21,18 @@ void add_ids(const std::string& name, const IdColumn& ids, std::vector<TensorSou
 
 }  // namespace
 
-void export_factors(const std::string& path, const FactorExport& factors) {
+void export_model(const std::string& path, const ModelExport& model) {
   if (path.ends_with(".npz")) {
     NpzWriter file(path);
-    for (const TensorSource& tensor : factors.tensors) file.add(tensor);
-    if (factors.user_ids) file.add("user_ids", *factors.user_ids);
-    if (factors.item_ids) file.add("item_ids", *factors.item_ids);
+    for (const TensorSource& tensor : model.tensors) file.add(tensor);
+    for (const auto& [name, ids] : model.names) file.add(name, *ids);
     return file.finish();
   }
   expect(path.ends_with(".safetensors"), ErrorKind::usage,
          "{}: a name ending in .npz or .safetensors expected", path);
-  std::vector<TensorSource> tensors = factors.tensors;
-  if (factors.user_ids) add_ids("user_ids", *factors.user_ids, tensors);
-  if (factors.item_ids) add_ids("item_ids", *factors.item_ids, tensors);
-  write_safetensors(path, std::move(tensors), factors.metadata, Existing::replace);
+  std::vector<TensorSource> tensors = model.tensors;
+  for (const auto& [name, ids] : model.names) add_ids(name, *ids, tensors);
+  write_safetensors(path, std::move(tensors), model.metadata, Existing::replace);
 }
 
 }  // namespace gradmill

@@ -40,28 +40,6 @@ bool held_out(std::uint64_t hash, double share, std::uint64_t seed) {
   return (bits.x[0] + 0x1p-21 * (bits.x[1] >> 11)) * 0x1p-32 < share;
 }
 
-template <class T>
-void append(std::vector<T>& to, const std::vector<T>& from, std::int64_t begin, std::int64_t end) {
-  to.insert(to.end(), from.begin() + begin, from.begin() + end);
-}
-
-/// Appends rows [begin, end) of a chunk.
-void append_rows(Samples& to, const SampleChunk& chunk, std::int64_t begin, std::int64_t end) {
-  if (begin == end) return;
-  const auto b = static_cast<std::size_t>(begin), e = static_cast<std::size_t>(end);
-  const std::int64_t first = chunk.offsets[b], shift = to.offsets.back() - first;
-  append(to.indices, chunk.indices, first, chunk.offsets[e]);
-  append(to.values, chunk.values, first, chunk.offsets[e]);
-  append(to.labels, chunk.labels, begin, end);
-  for (std::size_t row = b; row < e; ++row) to.offsets.push_back(chunk.offsets[row + 1] + shift);
-  if (chunk.weights.empty() && to.weights.empty()) return;
-  to.weights.resize(to.labels.size() - (e - b), 1.0f);
-  if (chunk.weights.empty())
-    to.weights.resize(to.labels.size(), 1.0f);
-  else
-    append(to.weights, chunk.weights, begin, end);
-}
-
 /// What is the same on every rank: sums of these over the ranks.
 enum Total { kTrainRows, kValidRows, kSkipped, kDropped, kDigest, kTotals };
 
@@ -154,7 +132,7 @@ void Loader::tell(const std::string& path, const ReadReport& report) {
 
 void Loader::read_train(bool strict) {
   const auto stream =
-      open_samples(source(config_.data.train), data_.inputs, strict, /*with_labels=*/true);
+      open_linear_samples(source(config_.data.train), data_.inputs, strict, /*with_labels=*/true);
   data_.inputs.index_base = stream->index_base();
   data_.train.offsets.reserve(static_cast<std::size_t>(stream->row_estimate()) + 1);
   data_.train.labels.reserve(static_cast<std::size_t>(stream->row_estimate()));
@@ -198,7 +176,7 @@ void Loader::agree_on_features(std::int64_t declared) {
 void Loader::read_valid() {
   if (config_.data.valid.empty()) return;
   const auto stream =
-      open_samples(source(config_.data.valid), data_.inputs, /*strict=*/false, true);
+      open_linear_samples(source(config_.data.valid), data_.inputs, /*strict=*/false, true);
   SampleChunk chunk;
   while (stream->next(chunk)) {
     totals_[kDropped] += drop_unknown_features(chunk, data_.inputs.num_features);
@@ -268,13 +246,12 @@ void Loader::find_classes() {
 LinearData Loader::load() {
   if (like_) {
     data_.inputs = *like_;
-    expect(like_->pipeline != nullptr ||
-               source_kind(config_.data.train, config_.data.format) != SourceKind::records,
+    expect(like_->pipeline != nullptr || !has_records(config_.data.train, config_.data.format),
            ErrorKind::usage,
            "{}: records with columns, but the model {} was trained on sparse rows; their features "
            "do not agree",
            config_.data.train, config_.run.init);
-  } else if (source_kind(config_.data.train, config_.data.format) == SourceKind::records) {
+  } else if (has_records(config_.data.train, config_.data.format)) {
     fit_pipeline();
   } else {
     expect(config_.features.empty(), ErrorKind::usage,

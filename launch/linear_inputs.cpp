@@ -20,6 +20,11 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   return std::any_of(ends.begin(), ends.end(), [&](auto end) { return name.ends_with(end); });
 }
 
+template <class T>
+void append(std::vector<T>& to, const std::vector<T>& from, std::int64_t begin, std::int64_t end) {
+  to.insert(to.end(), from.begin() + begin, from.begin() + end);
+}
+
 SampleReadOptions sample_options(const SampleSource& source, const LinearInputs& inputs,
                                  bool strict) {
   using Base = SampleReadOptions::IndexBase;
@@ -97,19 +102,14 @@ void LinearInputs::to_classes(std::vector<float>& labels, const std::string& sou
   }
 }
 
-SourceKind source_kind(const std::string& source, const std::string& format) {
+bool has_records(const std::string& source, const std::string& format) {
+  if (format == "libsvm" || format == "csr") return false;
+  if (format != "auto") return true;
   const RatingSource found = find_rating_files(source);
-  if (found.format == RatingFormat::dataset) return SourceKind::dataset;
-  if (found.format == RatingFormat::hdf5)
-    return format == "columns" ? SourceKind::records : SourceKind::csr_hdf5;
-  if (found.format == RatingFormat::tfrecord)
-    return format == "columns" ? SourceKind::records : SourceKind::csr_tfrecord;
-  const std::string& first = found.files.at(0);
-  if (format == "libsvm") return SourceKind::libsvm;
-  if (format == "csv" || format == "jsonl" ||
-      ends_with_any(first, {".csv", ".tsv", ".jsonl", ".ndjson", ".json"}))
-    return SourceKind::records;
-  return is_libsvm(first) ? SourceKind::libsvm : SourceKind::records;
+  if (found.format == RatingFormat::text &&
+      ends_with_any(found.files.at(0), {".csv", ".tsv", ".jsonl", ".ndjson", ".json"}))
+    return true;
+  return find_data_kind(source) != DataKind::samples;
 }
 
 RecordReadOptions record_options(const DataConfig& data, int threads, int part, int parts) {
@@ -118,6 +118,7 @@ RecordReadOptions record_options(const DataConfig& data, int threads, int part, 
   options.header = data.header == "yes"  ? RecordReadOptions::Header::yes
                    : data.header == "no" ? RecordReadOptions::Header::no
                                          : RecordReadOptions::Header::detect;
+  options.quotes = data.quotes;
   if (!data.missing_values.empty()) options.missing = data.missing_values;
   options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
   options.threads = threads;
@@ -126,30 +127,33 @@ RecordReadOptions record_options(const DataConfig& data, int threads, int part, 
   return options;
 }
 
-std::unique_ptr<SampleStream> open_samples(const SampleSource& source, const LinearInputs& inputs,
-                                           bool strict, bool with_labels) {
+std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
+                                                  const LinearInputs& inputs, bool strict,
+                                                  bool with_labels) {
   if (inputs.pipeline)
     return open_record_samples(
         source.path, record_options(source.data, source.threads, source.part, source.parts),
         *inputs.pipeline, with_labels);
-  const auto files = find_rating_files(source.path).files;
-  const SampleReadOptions options = sample_options(source, inputs, strict);
-  switch (source_kind(source.path, source.data.format)) {
-    case SourceKind::libsvm:
-      return open_libsvm_samples(files, options);
-    case SourceKind::csr_hdf5:
-      return open_hdf5_samples(files, options);
-    case SourceKind::csr_tfrecord:
-      return open_tfrecord_samples(files, options);
-    case SourceKind::dataset:
-      return open_dataset_samples(files.at(0), options);
-    case SourceKind::records:
-      break;
-  }
-  fail(ErrorKind::data,
-       "{}: records with columns, but the model was trained on sparse rows (LIBSVM text or a "
-       "converted data set) of {} features",
-       source.path, inputs.num_features);
+  expect(!has_records(source.path, source.data.format), ErrorKind::data,
+         "{}: records with columns, but the model was trained on sparse rows of {} features",
+         source.path, inputs.num_features);
+  return open_samples(source.path, sample_options(source, inputs, strict));
+}
+
+void append_rows(Samples& to, const SampleChunk& chunk, std::int64_t begin, std::int64_t end) {
+  if (begin == end) return;
+  const auto b = static_cast<std::size_t>(begin), e = static_cast<std::size_t>(end);
+  const std::int64_t first = chunk.offsets[b], shift = to.offsets.back() - first;
+  append(to.indices, chunk.indices, first, chunk.offsets[e]);
+  append(to.values, chunk.values, first, chunk.offsets[e]);
+  append(to.labels, chunk.labels, begin, end);
+  for (std::size_t row = b; row < e; ++row) to.offsets.push_back(chunk.offsets[row + 1] + shift);
+  if (chunk.weights.empty() && to.weights.empty()) return;
+  to.weights.resize(to.labels.size() - (e - b), 1.0f);
+  if (chunk.weights.empty())
+    to.weights.resize(to.labels.size(), 1.0f);
+  else
+    append(to.weights, chunk.weights, begin, end);
 }
 
 std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "data/sample_stream.h"
 #include "launch/checkpoint.h"
 #include "launch/config.h"
+#include "models/linear/samples.h"
 
 namespace gradmill {
 
@@ -33,10 +33,9 @@ struct LinearInputs {
                   float unknown_is) const;
 };
 
-/// Sparse rows in LIBSVM text, HDF5 or TFRecord, or records with named columns.
-enum class SourceKind { libsvm, csr_hdf5, csr_tfrecord, dataset, records };
-/// format: data.format. Errors: ErrorKind::input_missing; usage if the format does not fit.
-SourceKind source_kind(const std::string& source, const std::string& format);
+/// Whether a source has records with named columns; else sparse rows (LIBSVM text, HDF5, TFRecord, a
+/// converted data set). format: data.format. Errors: ErrorKind::input_missing.
+bool has_records(const std::string& source, const std::string& format);
 
 RecordReadOptions record_options(const DataConfig& data, int threads, int part = 0, int parts = 1);
 
@@ -48,8 +47,12 @@ struct SampleSource {
 };
 /// Samples in the model's features. Without a pipeline, num_features > 0 and `strict`: greater indices are
 /// bad records; else they are left out (their coefficients would be 0) and counted.
-std::unique_ptr<SampleStream> open_samples(const SampleSource& source, const LinearInputs& inputs,
-                                           bool strict, bool with_labels);
+std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
+                                                  const LinearInputs& inputs, bool strict,
+                                                  bool with_labels);
+
+/// Appends rows [begin, end) of a chunk.
+void append_rows(Samples& to, const SampleChunk& chunk, std::int64_t begin, std::int64_t end);
 
 /// Leaves out entries of features >= num_features; how many there were.
 std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features);

@@ -17,7 +17,8 @@ struct KeyFlag {
 };
 
 constexpr KeyFlag kDataFlags[] = {
-    {"--label", "data.label"},           {"--format", "data.format"},
+    {"--label", "data.label"},           {"--label-strip", "data.label_strip"},
+    {"--quotes", "data.quotes"},         {"--format", "data.format"},
     {"--index-base", "data.index_base"}, {"--user-column", "data.user"},
     {"--item-column", "data.item"},      {"--rating-column", "data.rating"},
     {"--weight-column", "data.weight"},  {"--timestamp-column", "data.timestamp"},

@@ -21,13 +21,12 @@ TEST(Export, SafetensorsKeepIdsOfBothKinds) {
   const IdColumn users = testing::text_ids({"anna", "bo"});
   IdColumn items;
   items.numbers = {7, 8};
-  const FactorExport all{{tensor_source("user_factors", MatrixView<const float>{factors, 2, 2, 2})},
-                         &users,
-                         &items,
-                         {{"kind", "mf-als"}}};
+  const ModelExport all{{tensor_source("user_factors", MatrixView<const float>{factors, 2, 2, 2})},
+                        {{"user_ids", &users}, {"item_ids", &items}},
+                        {{"kind", "mf-als"}}};
   const std::string path = folder / "m.safetensors";
-  export_factors(path, all);
-  export_factors(path, all);  // replaces
+  export_model(path, all);
+  export_model(path, all);  // replaces
   const InputFile file = InputFile::open(path);
   const SafetensorsHeader header = SafetensorsHeader::read(file);
   EXPECT_EQ(header.metadata().at("kind"), "mf-als");
@@ -41,11 +40,11 @@ TEST(Export, SafetensorsKeepIdsOfBothKinds) {
   EXPECT_EQ(numbers, items.numbers);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 
-  export_factors(folder / "m.npz", all);
+  export_model(folder / "m.npz", all);
   const std::string zip = read_bytes(folder / "m.npz");
   for (const char* name : {"user_factors.npy", "user_ids.npy", "item_ids.npy"})
     EXPECT_NE(zip.find(name), std::string::npos);
-  EXPECT_EQ(error_of([&] { export_factors(folder / "m.pickle", all); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(error_of([&] { export_model(folder / "m.pickle", all); }).kind(), ErrorKind::usage);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// export: a model's factors for other programs, rows in the order of the ids.
+// export: a factorization's factors for other programs, rows in the order of the ids.
 #include <numeric>
 
 #include "launch/export.h"
 #include "launch/model_session.h"
-#include "launch/verbs.h"
+#include "launch/model_verbs.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -19,7 +19,7 @@ std::vector<float> by_id(MatrixView<const float> table,
 }
 }  // namespace
 
-int export_verb(const Options& options, World& world, Log& log) {
+int export_mf(const Options& options, World& world, Log& log) {
   Options on_cpu = options;
   on_cpu.config.train.device = "cpu";
   const ModelSession session(on_cpu, world);
@@ -29,9 +29,8 @@ int export_verb(const Options& options, World& world, Log& log) {
   const auto item_row = [&](std::int32_t id) { return model.item_row(id); };
   const std::int64_t k = view.items.cols;
   const auto users = by_id(view.users, user_row), items = by_id(view.items, item_row);
-  FactorExport out;
-  out.user_ids = &model.users().ids();
-  out.item_ids = &model.items().ids();
+  ModelExport out;
+  out.names = {{"user_ids", &model.users().ids()}, {"item_ids", &model.items().ids()}};
   out.tensors.push_back(tensor_source(
       "user_factors", MatrixView<const float>{users.data(), view.users.rows, k, k, {}}));
   out.tensors.push_back(tensor_source(
@@ -51,7 +50,7 @@ int export_verb(const Options& options, World& world, Log& log) {
   add_biases("item_biases", item_biases);
   out.tensors.push_back(tensor_source("mean", VectorView<const float>{&view.mean, 1, {}}));
   out.metadata = {{"algorithm", model.config().algorithm}, {"num_factors", std::to_string(k)}};
-  export_factors(options.output, out);
+  export_model(options.output, out);
   log.info(fmt::format("{}: {} users, {} items, {} factors", options.output, view.users.rows,
                        view.items.rows, k));
   return 0;
