@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kRowThreads)
   const std::int64_t piece = (std::int64_t{blockIdx.x} * kRowThreads + threadIdx.x) / kWarp;
   if (piece >= pieces) return;
   const int lane = threadIdx.x % kWarp;
-  const Piece p = piece_of(s, piece, steps_each);
+  const Piece p = piece_of_warp(s, piece, steps_each);
   const OutputLanes lanes(x.cols);
   if (lane == 0) carries.row[piece] = p.began_before ? p.row0 : -1;
   for (std::int64_t first = 0; first < x.cols; first += kTileOutputs) {

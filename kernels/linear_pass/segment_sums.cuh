@@ -41,19 +41,18 @@ __global__ void __launch_bounds__(kSegmentThreads)
     segment_sums_kernel(Segments s, const float* x, std::int64_t stride, End end, Carry* carries,
                         double* partials) {
   constexpr int kSteps = kSegmentThreads * kGroups, kUnroll = 4;
-  __shared__ std::uint16_t
-      ended[kSteps + kWarp];  // of an entry's row that ends with it: row - row0 + 1
+  __shared__ int ended[kSteps + kWarp];  // row - row0 + 1 of the row that an entry ends, or 0
   __shared__ float sums[kSteps];
-  __shared__ Piece piece;
+  __shared__ std::int64_t first_rows[2], first_entries[2];
   __shared__ double open[kSegmentWarps];
   __shared__ int first_end[kSegmentWarps];
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
-  if (warp == 0) {
-    const Piece found = piece_of(s, blockIdx.x, kSteps);
-    if (lane == 0) piece = found;
-  }
+  if (threadIdx.x < 2)
+    first_rows[threadIdx.x] =
+        first_row(s, blockIdx.x + threadIdx.x, kSteps, first_entries[threadIdx.x]);
   __syncthreads();
-  const Piece p = piece;
+  const Piece p =
+      piece_between(s, first_rows[0], first_rows[1], first_entries[0], first_entries[1]);
   const std::int64_t aligned = p.entry0 / kWarp * kWarp;
   const int groups = static_cast<int>(ceil_div<std::int64_t>(p.entry1 - aligned, kWarp));
   const int rows = static_cast<int>(p.row1 - p.row0);
@@ -62,7 +61,7 @@ __global__ void __launch_bounds__(kSegmentThreads)
   __syncthreads();
   for (int i = threadIdx.x; i < rows; i += kSegmentThreads) {
     const std::int64_t from = max(s.offset(p.row0 + i), p.entry0), to = s.offset(p.row0 + i + 1);
-    if (to > from) ended[to - 1 - aligned] = static_cast<std::uint16_t>(i + 1);
+    if (to > from) ended[to - 1 - aligned] = i + 1;
   }
   __syncthreads();
 

@@ -55,20 +55,28 @@ struct Piece {
   bool began_before;  // row0, which ends here, has entries in earlier pieces
 };
 
+__device__ inline Piece piece_between(const Segments& s, std::int64_t row0, std::int64_t row1,
+                                      std::int64_t entry0, std::int64_t entry1) {
+  return {row0, row1, entry0, entry1, row0 < row1 && s.offset(row0) < entry0};
+}
+
+/// Where a piece begins: after so many rows.
+__device__ inline std::int64_t first_row(const Segments& s, std::int64_t piece,
+                                         std::int64_t steps_each, std::int64_t& entry) {
+  const std::int64_t steps = min(piece * steps_each, s.steps());
+  const std::int64_t row = s.rows_ended(steps);
+  entry = s.offset(0) + steps - row;
+  return row;
+}
+
 /// By the first two lanes of a warp; the same in all lanes.
-__device__ inline Piece piece_of(const Segments& s, std::int64_t piece, std::int64_t steps_each) {
+__device__ inline Piece piece_of_warp(const Segments& s, std::int64_t piece,
+                                      std::int64_t steps_each) {
   const int lane = threadIdx.x % kWarp;
-  const std::int64_t total = s.steps();
-  const std::int64_t steps = min((piece + (lane == 0 ? 0 : 1)) * steps_each, total);
-  const std::int64_t row = lane < 2 ? s.rows_ended(steps) : 0;
-  const std::int64_t entry = s.offset(0) + steps - row;
-  Piece p;
-  p.row0 = __shfl_sync(kAllLanes, row, 0);
-  p.row1 = __shfl_sync(kAllLanes, row, 1);
-  p.entry0 = __shfl_sync(kAllLanes, entry, 0);
-  p.entry1 = __shfl_sync(kAllLanes, entry, 1);
-  p.began_before = p.row0 < p.row1 && s.offset(p.row0) < p.entry0;
-  return p;
+  std::int64_t row = 0, entry = 0;
+  if (lane < 2) row = first_row(s, piece + lane, steps_each, entry);
+  return piece_between(s, __shfl_sync(kAllLanes, row, 0), __shfl_sync(kAllLanes, row, 1),
+                       __shfl_sync(kAllLanes, entry, 0), __shfl_sync(kAllLanes, entry, 1));
 }
 
 /// Inclusive sums over the lanes from `start` (each lane's own) to the lane itself.

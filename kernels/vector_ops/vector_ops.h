@@ -46,7 +46,7 @@ struct VectorCombineArgs {
   int num_terms = 0;
   VectorView<float> rounded;
 
-  static constexpr Tolerance tolerance{1e-12, 1e-12};
+  static constexpr Tolerance tolerance{1.2e-7, 1e-12};  // a last place of `rounded`
   template <class V>
   void visit(V& v) {
     v.out("vectors", vectors);
@@ -116,7 +116,7 @@ struct OrthantStepArgs {
   double step = 1;
   VectorView<float> rounded;
 
-  static constexpr Tolerance tolerance{1e-12, 1e-12};
+  static constexpr Tolerance tolerance{1.2e-7, 1e-12};  // a last place of `rounded`
   template <class V>
   void visit(V& v) {
     v.out("vectors", vectors);
