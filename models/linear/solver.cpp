@@ -7,6 +7,7 @@
 
 namespace gradmill {
 namespace {
+constexpr int kMaxHistory = 20;  // rows that one combination may have: kMaxVectorTerms
 
 std::string loss_name(const LinearConfig& config, int num_classes) {
   if (config.loss != "auto") return config.loss;
@@ -102,6 +103,12 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
          own.optimizer);
   expect(!(own.l1 > 0 && (own.optimizer == "lbfgs" || own.optimizer == "newton_cg")),
          ErrorKind::usage, "optimizer \"{}\" cannot do l1; use \"owlqn\"", own.optimizer);
+  expect(own.optimizer != "coordinate_descent", ErrorKind::usage,
+         "optimizer \"coordinate_descent\" is not there yet; use \"auto\"");
+  expect(own.history >= 1 && own.history <= kMaxHistory, ErrorKind::usage,
+         "optimizer.history is {}; it must be in [1, {}]", own.history, kMaxHistory);
+  expect(own.exchange != "sharded", ErrorKind::usage,
+         "exchange \"sharded\" is not there yet; use \"auto\"");
   auto order = order_columns_by_frequency(host, comm, mine);
   if (is_mini_batch(own.optimizer))
     return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
