@@ -7,6 +7,7 @@
 // learning rates of those steps (Duchi, Shalev-Shwartz, Singer, Tewari, "Composite objective mirror
 // descent", COLT'10; exact for l1, first order for l2). So a step costs its touched columns only.
 //   sgd       v = momentum v + g;  w -= a v                                          slots: v, if momentum
+//             nesterov: w -= a (g + momentum v) (Sutskever, Martens, Dahl, Hinton, ICML'13)
 //   adagrad   n += g^2;  w -= a g / (sqrt(n) + eps)         (Duchi, Hazan, Singer, JMLR'11)    slots: n
 //   adam      g += l2 w; m, v moments; w -= a m^ / (sqrt(v^) + eps)  (Kingma, Ba, ICLR'15)  slots: m, v
 //   adamw     the same without l2 in g; w /= 1 + a l2              (Loshchilov, Hutter, ICLR'19)
@@ -32,6 +33,7 @@ struct OptimizerStep {
   float rate = 0.1f;  // a of this step
   float l1 = 0, l2 = 0;
   float momentum = 0;
+  bool nesterov = false;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float ftrl_beta = 1;
   float steps = 1;                 // t: steps made, this one included
@@ -73,6 +75,7 @@ GRADMILL_HD inline void optimizer_update(const OptimizerStep& o, Penalty penalty
       if (o.momentum != 0) {
         v += slot0 * (gap == 1 ? o.momentum : powf(o.momentum, static_cast<float>(gap)));
         slot0 = v;
+        if (o.nesterov) v = g + o.momentum * v;
       }
       w = shrink(w - o.rate * v, gap_rate * penalty.l1) / (1 + gap_rate * penalty.l2);
       return;

@@ -1,7 +1,9 @@
 #include "kernels/embedding/embedding.h"
 
 #include <algorithm>
-#include <vector>
+#include <array>
+#include <span>
+#include <utility>
 
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
@@ -44,18 +46,18 @@ void gather_bag(const EmbeddingGatherArgs& args, std::int64_t b, std::int64_t f)
 }
 
 /// Sorts (id, entry) pairs by id, stable: one counting pass a digit.
-void radix_sort(std::vector<std::uint64_t>& pairs, std::vector<std::uint64_t>& other,
+void radix_sort(std::span<std::uint64_t>& pairs, std::span<std::uint64_t> other,
                 std::int64_t table_rows) {
   constexpr std::uint64_t kDigits = std::uint64_t{1} << kDigitBits;
-  std::vector<std::int64_t> places(kDigits);
+  std::array<std::int64_t, kDigits> places;
   for (int shift = 32; shift < 64 && (table_rows >> (shift - 32)) > 0; shift += kDigitBits) {
-    std::fill(places.begin(), places.end(), 0);
+    places.fill(0);
     for (const std::uint64_t pair : pairs) ++places[pair >> shift & (kDigits - 1)];
     std::int64_t sum = 0;
     for (std::int64_t& place : places) sum += std::exchange(place, sum);
     for (const std::uint64_t pair : pairs)
       other[static_cast<std::size_t>(places[pair >> shift & (kDigits - 1)]++)] = pair;
-    pairs.swap(other);
+    std::swap(pairs, other);
   }
 }
 
@@ -95,29 +97,32 @@ void cpu::embedding_gather(const Context& ctx, const EmbeddingGatherArgs& args) 
   });
 }
 
-void cpu::embedding_sort(const Context&, const EmbeddingSortArgs& args) {
+void cpu::embedding_sort(const Context& ctx, const EmbeddingSortArgs& args) {
   const EmbeddingBags& bags = args.bags;
-  std::vector<std::uint64_t> pairs;
-  pairs.reserve(static_cast<std::size_t>(bags.ids.size));
-  std::vector<std::int32_t> bag_of_entry(static_cast<std::size_t>(bags.ids.size));
+  Workspace::Scope scratch(ctx);
+  const auto entries = static_cast<std::size_t>(bags.ids.size);
+  std::span<std::uint64_t> pairs(scratch.take<std::uint64_t>(bags.ids.size).data, entries);
+  std::span<std::uint64_t> other(scratch.take<std::uint64_t>(bags.ids.size).data, entries);
+  const VectorView<std::int32_t> bag_of_entry = scratch.take<std::int32_t>(bags.ids.size);
+  std::size_t found = 0;
   for (std::int64_t b = 0; b < bags.samples * bags.fields; ++b) {
     const Bag bag = bag_of(bags, b);
     for (std::int64_t e = bag.first; e < bag.last; ++e) {
-      bag_of_entry[static_cast<std::size_t>(e)] = static_cast<std::int32_t>(b);
+      bag_of_entry[e] = static_cast<std::int32_t>(b);
       if (bags.ids[e] >= 0)
-        pairs.push_back(static_cast<std::uint64_t>(bags.ids[e]) << 32 |
-                        static_cast<std::uint32_t>(e));
+        pairs[found++] =
+            static_cast<std::uint64_t>(bags.ids[e]) << 32 | static_cast<std::uint32_t>(e);
     }
   }
-  std::vector<std::uint64_t> other(pairs.size());
-  radix_sort(pairs, other, args.table_rows);
+  pairs = pairs.first(found);
+  radix_sort(pairs, other.first(found), args.table_rows);
   std::int64_t distinct = 0;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const auto id = static_cast<std::int32_t>(pairs[i] >> 32);
     const auto entry = static_cast<std::int32_t>(pairs[i] & 0xFFFFFFFFu);
     const auto at = static_cast<std::int64_t>(i);
     args.order[at] = entry;
-    args.bag_of[at] = bag_of_entry[static_cast<std::size_t>(entry)];
+    args.bag_of[at] = bag_of_entry[entry];
     if (distinct == 0 || args.ids[distinct - 1] != id) {
       args.starts[distinct] = at;
       args.ids[distinct++] = id;

@@ -11,8 +11,9 @@ float softmax_row(const float* m, std::int64_t classes, std::int64_t label, floa
   float top = m[0];
   for (std::int64_t c = 1; c < classes; ++c) top = std::max(top, m[c]);
   float sum = 0;
+  const float own = m[label];  // p may be m
   for (std::int64_t c = 0; c < classes; ++c) sum += p[c] = std::exp(m[c] - top);
-  const float inverse = 1 / sum, value = std::log(sum) + top - m[label];
+  const float inverse = 1 / sum, value = std::log(sum) + (top - own);
   for (std::int64_t c = 0; c < classes; ++c) p[c] *= inverse;
   return value;
 }
@@ -22,25 +23,29 @@ double RowLosses::evaluate(std::int64_t first, std::int64_t count, std::int64_t 
                            const float* scores, float* slopes, float* curvatures,
                            float* values) const {
   double total = 0;
-  std::vector<float> m(static_cast<std::size_t>(outputs));
+  std::vector<float> shifted(intercepts ? static_cast<std::size_t>(outputs) : 0);
   for (std::int64_t r = 0; r < count; ++r) {
     const std::int64_t i = first + r;
     const float s = weights.size ? weights[i] : 1.0f, label = labels[i];
     float* const t = slopes + r * stride;
     float* const h = curvatures ? curvatures + r * stride : nullptr;
-    for (std::int64_t c = 0; c < outputs; ++c)
-      m[static_cast<std::size_t>(c)] = scores[r * stride + c] + (intercepts ? intercepts[c] : 0.0f);
+    const float* m = scores + r * stride;
+    if (intercepts) {
+      for (std::int64_t c = 0; c < outputs; ++c)
+        shifted[static_cast<std::size_t>(c)] = m[c] + intercepts[c];
+      m = shifted.data();
+    }
     float value = 0;
     if (loss.kind == LossKind::softmax) {
       const auto y = static_cast<std::int64_t>(label);
-      value = softmax_row(m.data(), outputs, y, t);
+      value = softmax_row(m, outputs, y, t);
       if (h) std::copy_n(t, outputs, h);
       t[y] -= 1;
       for (std::int64_t c = 0; c < outputs; ++c) t[c] *= s * scale;
     } else {
       for (std::int64_t c = 0; c < outputs; ++c) {
         const float y = outputs == 1 ? label : (label == static_cast<float>(c) ? 1.0f : 0.0f);
-        const PointLoss point = point_loss(loss, m[static_cast<std::size_t>(c)], y);
+        const PointLoss point = point_loss(loss, m[c], y);
         value += point.value;
         t[c] = s * scale * point.slope;
         if (h) h[c] = s * point.curvature;
