@@ -352,15 +352,17 @@ std::vector<NamedCase> all_cases() {
       return als_case(ctx, sizes, k, implicit);
     };
   };
-  return {{"gram", gram_case},
-          {"normal_equations", normal_equations_case},
-          {"cholesky_solve", cholesky_case},
-          {"als_solve", als(false)},
-          {"als_solve (implicit)", als(true)},
-          {"ials_cg (3 steps)", cg_case},
-          {"mf_sgd (one epoch)", sgd_case},
-          {"mf_predict", predict_case},
-          {"top_k (100)", top_k_case}};
+  std::vector<NamedCase> cases{{"gram", gram_case},
+                               {"normal_equations", normal_equations_case},
+                               {"cholesky_solve", cholesky_case},
+                               {"als_solve", als(false)},
+                               {"als_solve (implicit)", als(true)},
+                               {"ials_cg (3 steps)", cg_case},
+                               {"mf_sgd (one epoch)", sgd_case},
+                               {"mf_predict", predict_case},
+                               {"top_k (100)", top_k_case}};
+  for (NamedCase& linear : linear_cases()) cases.push_back(std::move(linear));
+  return cases;
 }
 
 }  // namespace gradmill::bench

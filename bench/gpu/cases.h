@@ -22,18 +22,20 @@ struct Case {
 
 struct Sizes {
   std::int64_t users = 138'000, items = 27'000, ratings = 20'000'000, solves = 100'000,
-               queries = 4'096;
-  static Sizes quick() { return {600, 400, 20'000, 500, 64}; }
+               queries = 4'096, samples = 500'000;
+  static Sizes quick() { return {600, 400, 20'000, 500, 64, 500}; }
   /// Large enough that counters of a run mean something, small enough to count in a
   /// simulator; 140 ratings a user, as in MovieLens 20M.
-  static Sizes counted() { return {3'600, 2'700, 500'000, 2'000, 256}; }
+  static Sizes counted() { return {3'600, 2'700, 500'000, 2'000, 256, 20'000}; }
 };
 
 /// Makes the data of each case when asked for, so that only one case's memory is in use at a time.
 struct NamedCase {
   std::string kernel;
   std::function<Case(const Context& ctx, const Sizes& sizes, std::int64_t factors)> make;
+  bool takes_factors = true;
 };
 std::vector<NamedCase> all_cases();
+std::vector<NamedCase> linear_cases();  // among all_cases()
 
 }  // namespace gradmill::bench

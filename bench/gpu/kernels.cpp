@@ -105,7 +105,9 @@ int run(int argc, char** argv) {
   const Sizes sizes = quick ? Sizes::quick() : counted ? Sizes::counted() : Sizes{};
   for (const NamedCase& named : all_cases()) {
     if (counted ? named.kernel != only : named.kernel.find(only) == std::string::npos) continue;
-    for (const std::int64_t k : quick ? std::vector<std::int64_t>{32} : factors) {
+    for (const std::int64_t k : quick                 ? std::vector<std::int64_t>{32}
+                                : named.takes_factors ? factors
+                                                      : std::vector<std::int64_t>{1}) {
       const Case c = named.make(ctx, sizes, k);
       if (counted) {
         run_once(ctx, c);
