@@ -125,6 +125,35 @@ Json head_of(const std::string& path) {
   return rows;
 }
 
+/// "label 1: 3:0.5 7:-2 …"
+Json head_of_samples(const std::string& path) {
+  constexpr std::int64_t kHeadEntries = 8;
+  SampleReadOptions options;
+  options.bad_records = BadRecords::skip;
+  options.chunk_rows = 64;
+  options.verify = false;
+  const auto stream = open_samples(path, options);
+  SampleChunk chunk;
+  Json rows = Json::array();
+  if (!stream->next(chunk)) return rows;
+  for (std::int64_t r = 0; r < std::min(chunk.rows(), kHeadRows); ++r) {
+    const auto row = static_cast<std::size_t>(r);
+    const std::int64_t count = chunk.offsets[row + 1] - chunk.offsets[row];
+    std::string entries;
+    for (std::int64_t e = 0; e < std::min(count, kHeadEntries); ++e) {
+      const auto at = static_cast<std::size_t>(chunk.offsets[row] + e);
+      entries += fmt::format("{}{}:{}", e ? " " : "", chunk.indices[at], chunk.values[at]);
+    }
+    if (count > kHeadEntries) entries += " …";
+    Json json{{"label", chunk.labels[row]}};
+    if (!chunk.weights.empty()) json["weight"] = chunk.weights[row];
+    json["entries"] = count;
+    json["features_from_0"] = entries;
+    rows.push_back(json);
+  }
+  return rows;
+}
+
 Json describe(const RatingSource& source, const std::string& path) {
   switch (source.format) {
     case RatingFormat::dataset:
@@ -136,7 +165,7 @@ Json describe(const RatingSource& source, const std::string& path) {
     case RatingFormat::text:
       break;
   }
-  return {{"format", "text"}};
+  return {{"format", is_libsvm(source.files[0]) ? "LIBSVM text" : "text"}};
 }
 
 /// "  name: value" with nested values indented; a list of flat objects is one line each.
@@ -171,8 +200,9 @@ std::string inspect_data(const std::string& path, bool json) {
     all["bytes_of_first"] = std::filesystem::file_size(source.files[0]);
   all.update(describe(source, path));
   try {
-    all["first_rows"] = head_of(path);
-  } catch (const Error& error) {  // no ratings, or their columns have to be named
+    all["first_rows"] =
+        find_data_kind(path) == DataKind::samples ? head_of_samples(path) : head_of(path);
+  } catch (const Error& error) {  // no ratings or samples, or their columns have to be named
     if (source.format == RatingFormat::text) throw;
     all["first_rows"] = Json::array();
     all["note"] = error.what();

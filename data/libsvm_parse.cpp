@@ -235,7 +235,7 @@ void Parser::take_entry(std::string_view token, std::size_t byte, std::size_t at
   if (index < format_.index_base)
     throw Refusal{BadRecord::out_of_range, byte,
                   "feature index is 0, but indices begin at 1 here (no index 0 in the first 4 MiB "
-                  "of the first file); say index_base = \"zero\" if they begin at 0"};
+                  "of the first file); say index_base = \"0\" if they begin at 0"};
   index -= format_.index_base;
   if (index >= format_.num_features)
     throw Refusal{BadRecord::out_of_range, byte,

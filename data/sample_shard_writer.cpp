@@ -44,9 +44,9 @@ class Hdf5SampleShard : public SampleShardWriter {
   static std::vector<Hdf5WriterColumn> columns_of(const Dataset& dataset, std::int64_t rows) {
     using Type = Hdf5WriterColumn::Type;
     const SampleSummary& samples = dataset.samples;
-    // A shard of the mean size that is small has its entries in one chunk.
+    // A small shard has its entries in one chunk, even if it has somewhat more than the mean.
     const auto entries =
-        static_cast<std::int64_t>(static_cast<double>(rows) * samples.row_entries.mean) + 1;
+        static_cast<std::int64_t>(1.125 * static_cast<double>(rows) * samples.row_entries.mean) + 1;
     const std::int64_t chunk = std::min(entries, kEntriesOfChunk);
     std::vector<Hdf5WriterColumn> columns = {
         {Type::float32, "labels", "labels", 0, 0},

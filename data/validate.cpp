@@ -8,16 +8,11 @@
 #include "data/duplicate_counter.h"
 #include "data/id_codes.h"
 #include "data/rating_source.h"
+#include "data/validate_source.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
-
-constexpr std::size_t kMaxProblems = 50;
-
-void add_problem(ValidationReport& report, std::string text) {
-  if (report.problems.size() < kMaxProblems) report.problems.push_back(std::move(text));
-}
 
 /// Everything that is known of the rows only when all were seen.
 class RowChecks {
@@ -76,40 +71,6 @@ class RowChecks {
   std::string first_outside_;
 };
 
-void take_read_report(const ReadReport& read, ValidationReport& report) {
-  const auto count = [&](BadRecord why) { return read.skipped_by[static_cast<std::size_t>(why)]; };
-  report.malformed = count(BadRecord::malformed);
-  report.missing = count(BadRecord::missing);
-  report.non_finite = count(BadRecord::non_finite);
-  report.out_of_range = count(BadRecord::out_of_range);
-  for (const std::string& example : read.examples) add_problem(report, example);
-  if (const auto more = read.skipped - static_cast<std::int64_t>(read.examples.size()); more > 0)
-    add_problem(report, fmt::format("{}: {} more bad records", report.path, more));
-}
-
-/// Digests of all files of a converted data set; what is wrong with each is told.
-std::optional<Dataset> check_files(const std::string& folder, ValidationReport& report) {
-  const auto attempt = [&](const auto& check) {
-    try {
-      check();
-      return true;
-    } catch (const Error& error) {
-      add_problem(report, error.what());
-      return false;
-    }
-  };
-  Dataset dataset;
-  if (!attempt([&] { dataset = read_dataset(folder); })) return std::nullopt;
-  const Folder opened = Folder::open(folder);
-  for (const FileRecord* record : {&dataset.user_vocabulary, &dataset.item_vocabulary})
-    attempt([&] { (void)read_vocabulary(opened, *record); });
-  for (std::size_t s = 0; s < dataset.shards.size(); ++s) {
-    attempt([&] { (void)open_shard(opened, dataset, s, true); });
-    ++report.shards;
-  }
-  return dataset;
-}
-
 void compare(const Dataset& recorded, ValidationReport& report) {
   const auto same = [&](const char* what, auto is, auto expected) {
     if (is != expected)
@@ -121,14 +82,6 @@ void compare(const Dataset& recorded, ValidationReport& report) {
   same("the number of items", report.items, recorded.items);
   same("the least rating", report.value.min, recorded.value.min);
   same("the greatest rating", report.value.max, recorded.value.max);
-}
-
-std::string range_text(const ValueRange& range) {
-  return fmt::format("{:g} to {:g}, mean {:.6g}", range.min, range.max, range.mean);
-}
-
-nlohmann::json range_json(const ValueRange& range) {
-  return {{"min", range.min}, {"max", range.max}, {"mean", range.mean}};
 }
 
 }  // namespace
@@ -144,20 +97,9 @@ ValidationReport validate_ratings(const std::string& path, const ValidationOptio
   read.verify = false;  // done
   RowChecks checks(options, report);
   const std::size_t before = report.problems.size();
-  try {
-    const auto stream = open_ratings(path, read);
-    RatingChunk chunk;
-    try {
-      while (stream->next(chunk)) checks.add(chunk);
-    } catch (...) {
-      take_read_report(stream->report(), report);
-      throw;
-    }
-    take_read_report(stream->report(), report);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data && !recorded) throw;
-    add_problem(report, error.what());
-  }
+  read_all<RatingChunk>([&] { return open_ratings(path, read); },
+                        [&](const RatingChunk& chunk) { checks.add(chunk); }, recorded.has_value(),
+                        report);
   checks.finish();
   if (report.rows == 0 && report.problems.empty())
     add_problem(report, fmt::format("{}: has no rows", path));

@@ -37,14 +37,24 @@ int convert_verb(const Options& options, World&, Log& log) {
   convert.deflate = options.deflate;
   const int threads =
       options.config.train.threads ? options.config.train.threads : available_cores();
-  convert.read = read_options(options.config, threads);
-  const ConvertReport report = convert_ratings(options.target, options.output, convert);
-  for (const std::string& example : report.read.examples) log.warning(example);
-  if (report.read.skipped)
-    log.warning(fmt::format("{} records were left out", report.read.skipped));
-  log.info(fmt::format("{}: {} rows of {} users and {} items in {} shard(s), {:.1f} MB, {:.1f} s",
-                       report.folder, report.read.rows, report.users, report.items, report.shards,
-                       static_cast<double>(report.bytes) / 1e6, report.seconds));
+  const bool samples = is_samples(options.config, options.target);
+  ConvertReport report;
+  if (samples) {
+    const SampleReadOptions read = sample_read_options(options.config, threads);
+    report = convert_samples([&] { return open_samples(options.target, read); }, options.output,
+                             convert);
+  } else {
+    convert.read = read_options(options.config, threads);
+    report = convert_ratings(options.target, options.output, convert);
+  }
+  log_report(log, options.target, report.read);
+  const std::string what = samples
+                               ? fmt::format("{} samples of {} features, {} entries",
+                                             report.read.rows, report.num_features, report.entries)
+                               : fmt::format("{} rows of {} users and {} items", report.read.rows,
+                                             report.users, report.items);
+  log.info(fmt::format("{}: {} in {} shard(s), {:.1f} MB, {:.1f} s", report.folder, what,
+                       report.shards, static_cast<double>(report.bytes) / 1e6, report.seconds));
   return 0;
 }
 
@@ -55,15 +65,22 @@ int inspect_verb(const Options& options, World&, Log&) {
 }
 
 int validate_verb(const Options& options, World&, Log&) {
-  ValidationOptions validation;
   const int threads =
       options.config.train.threads ? options.config.train.threads : available_cores();
-  validation.read = read_options(options.config, threads);
-  if (options.min_value) validation.min_value = static_cast<float>(*options.min_value);
-  if (options.max_value) validation.max_value = static_cast<float>(*options.max_value);
-  const ValidationReport report = validate_ratings(options.target, validation);
-  fmt::print("{}", options.json ? report.to_json() : report.to_text());
-  return report.ok() ? 0 : exit_code(ErrorKind::data);
+  const auto run = [&](auto validation, auto read, auto validate) {
+    validation.read = read;
+    if (options.min_value) validation.min_value = static_cast<float>(*options.min_value);
+    if (options.max_value) validation.max_value = static_cast<float>(*options.max_value);
+    const auto report = validate(options.target, validation);
+    fmt::print("{}", options.json ? report.to_json() : report.to_text());
+    return report.ok() ? 0 : exit_code(ErrorKind::data);
+  };
+  if (is_samples(options.config, options.target))
+    return run(SampleValidationOptions(), sample_read_options(options.config, threads),
+               [](const std::string& path, const SampleValidationOptions& validation) {
+                 return validate_samples(path, validation);
+               });
+  return run(ValidationOptions(), read_options(options.config, threads), validate_ratings);
 }
 
 int version_verb(const Options&, World&, Log&) {

@@ -241,9 +241,10 @@ void Parser::add_model_verbs() {
 }
 
 void Parser::add_data_verbs() {
-  CLI::App* convert = verb("convert", "turn ratings into a sharded data set",
+  CLI::App* convert = verb("convert", "turn ratings or samples into a sharded data set",
                            "  gradmill convert ratings.csv ratings/ --to hdf5 --shards 8\n"
-                           "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4");
+                           "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4\n"
+                           "  gradmill convert train.svm.gz clicks/ --shards 8");
   convert->add_option("source", options_.target, "a file, folder or glob pattern")->required();
   convert->add_option("folder", options_.output, "the data set's folder")->required();
   convert->add_option("--to", options_.to, "hdf5 or tfrecord")
@@ -269,8 +270,8 @@ void Parser::add_data_verbs() {
            "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json");
   validate->add_option("path", options_.target, "a file, folder or glob pattern")->required();
   validate->add_flag("--json", options_.json, "as JSON");
-  validate->add_option("--min", options_.min_value, "smallest allowed rating");
-  validate->add_option("--max", options_.max_value, "largest allowed rating");
+  validate->add_option("--min", options_.min_value, "smallest allowed rating, or label");
+  validate->add_option("--max", options_.max_value, "largest allowed rating, or label");
   key_flags(validate, kDataFlags);
 
   CLI::App* doctor =

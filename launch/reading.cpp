@@ -31,4 +31,27 @@ void log_report(Log& log, const std::string& source, const ReadReport& report) {
   for (const std::string& example : report.examples) log.warning(example);
 }
 
+SampleReadOptions sample_read_options(const Config& config, int threads, int part, int parts) {
+  const DataConfig& data = config.data;
+  SampleReadOptions options;
+  options.columns.label = data.label;
+  options.columns.weight = data.weight;
+  using Base = SampleReadOptions::IndexBase;
+  options.index_base = data.index_base == "0"   ? Base::zero
+                       : data.index_base == "1" ? Base::one
+                                                : Base::detect;
+  options.num_features = data.num_features;
+  options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
+  options.threads = threads;
+  options.part = part;
+  options.parts = parts;
+  return options;
+}
+
+bool is_samples(const Config& config, const std::string& path) {
+  const std::string& format = config.data.format;
+  if (format != "auto") return format == "libsvm" || format == "csr";
+  return find_data_kind(path) == DataKind::samples;
+}
+
 }  // namespace gradmill

@@ -7,8 +7,10 @@
 #include "data/convert.h"
 #include "data/dataset.h"
 #include "data/hdf5_writer.h"
+#include "data/inspect.h"
 #include "data/tf_example.h"
 #include "data/tfrecord.h"
+#include "data/validate.h"
 #include "runtime/error.h"
 #include "tests/data/sample_files.h"
 #include "tests/support/error_of.h"
@@ -401,6 +403,60 @@ TEST(TfRecordSamples, MalformedFilesEndInAnError) {
                 ErrorKind::data)
           << entry.path();
     }
+}
+
+TEST(ValidateSamples, CountsWhatIsThere) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write(
+      "a.svm", "1 1:0.5 3:-2\n-1\n1 2:nan\n7 4:8 2:1\n1 3:1 3:1\n1,2 1:1\n1 4294967296:1\n 1:1\n");
+  SampleValidationOptions options;
+  options.max_value = 1;
+  const SampleValidationReport report = validate_samples(path, options);
+  EXPECT_FALSE(report.ok());
+  EXPECT_EQ(report.rows, 3);
+  EXPECT_EQ(report.summary.entries, 4);
+  EXPECT_EQ(report.summary.num_features, 4);
+  EXPECT_EQ(report.malformed, 2);
+  EXPECT_EQ(report.missing, 1);
+  EXPECT_EQ(report.non_finite, 1);
+  EXPECT_EQ(report.out_of_range, 1);
+  EXPECT_EQ(report.outside, 1);
+  ASSERT_EQ(report.problems.size(), 6u);
+  EXPECT_NE(report.problems[1].find("a.svm:5:7: feature index 3 stands twice"), std::string::npos)
+      << report.problems[1];
+  EXPECT_NE(report.problems[5].find("1 labels outside of [-inf, 1]; the first is 7 in sound row 2"),
+            std::string::npos)
+      << report.problems[5];
+  for (const std::string& text : {report.to_text(), report.to_json()})
+    EXPECT_NE(text.find("stands twice"), std::string::npos);
+  const std::string sound = folder.write("b.svm", "1 1:1\n0 2:2\n");
+  EXPECT_TRUE(validate_samples(sound, {}).ok());
+  EXPECT_NE(validate_samples(sound, {}).to_text().find("valid\n"), std::string::npos);
+  EXPECT_EQ(error_of([&] { validate_samples(folder / "none", {}); }).kind(),
+            ErrorKind::input_missing);
+}
+
+TEST(ValidateSamples, ChecksDataSetsAndInspectDescribesThem) {
+  const TemporaryFolder folder;
+  const std::string set = folder / "set";
+  convert_samples(
+      [&] { return std::make_unique<MemorySamples>(random_samples(60, 9, true), true); }, set, {});
+  const SampleValidationReport report = validate_samples(set, {});
+  EXPECT_TRUE(report.ok()) << report.to_text();
+  EXPECT_EQ(report.shards, 1);
+  for (const bool json : {false, true}) {
+    const std::string text = inspect_data(set, json);
+    for (const char* part :
+         {"gradmill samples", "num_features", "row_entries", "classes", "weight"})
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+  const std::string shard = set + "/" + read_dataset(set).shards[0].file.name;
+  std::string bytes = testing::read_bytes(shard);
+  bytes[bytes.size() / 2] ^= 1;
+  testing::write_bytes(shard, bytes);
+  EXPECT_FALSE(validate_samples(set, {}).ok());
+  const std::string text = folder.write("a.svm", "1 3:0.5 7:2\n");
+  EXPECT_NE(inspect_data(text, false).find("2:0.5 6:2"), std::string::npos);
 }
 
 }  // namespace
