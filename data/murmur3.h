@@ -37,8 +37,9 @@ inline std::uint32_t murmur3_x86_32(std::string_view bytes, std::uint32_t seed =
 
 /// Spark's bucket: the hash as a signed number, modulo the buckets, not negative.
 inline std::int32_t hash_bucket(std::string_view bytes, std::int64_t buckets) {
-  const std::int64_t left = static_cast<std::int32_t>(murmur3_x86_32(bytes)) % buckets;
-  return static_cast<std::int32_t>(left < 0 ? left + buckets : left);
+  const auto size = static_cast<std::int32_t>(buckets);  // 32-bit division is several times faster
+  const std::int32_t left = static_cast<std::int32_t>(murmur3_x86_32(bytes)) % size;
+  return left < 0 ? left + size : left;
 }
 
 }  // namespace gradmill

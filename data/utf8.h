@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace gradmill {
@@ -11,7 +12,15 @@ inline bool is_utf8(std::string_view text) {
   const auto byte = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
   };
+  constexpr std::uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
   for (std::size_t i = 0; i < text.size();) {
+    if (std::uint64_t eight; i + 8 <= text.size()) {  // all ASCII, none zero?
+      std::memcpy(&eight, text.data() + i, 8);
+      if (((eight | (eight - kOnes)) & kHigh) == 0) {
+        i += 8;
+        continue;
+      }
+    }
     const unsigned first = byte(i);
     if (first == 0) return false;
     if (first < 0x80) {
