@@ -11,7 +11,9 @@
 namespace gradmill {
 namespace {
 
-constexpr std::int64_t kMaxDenseWeights = 1 << 24;
+// An array of all buckets' weights is faster than looking them up, but must not be much larger than the file
+// that the pipeline came from.
+constexpr std::int64_t kFewWeights = 1 << 16, kMaxDenseWeights = 1 << 24;
 
 /// The columns that are read, as they are asked for.
 class Columns {
@@ -193,9 +195,9 @@ void place_features(FittedPipeline& pipeline) {
     base += fitted.width;
     expect(base <= kMaxFeatures, ErrorKind::usage,
            "features: more than 2147483647 features; reduce hash_size");
-    if (plan.terms != TermValue::tfidf || plan.kind != FeatureKind::text ||
-        plan.hash_size > kMaxDenseWeights)
-      continue;
+    if (plan.terms != TermValue::tfidf || plan.kind != FeatureKind::text) continue;
+    const auto seen = static_cast<std::int64_t>(fitted.documents.size());
+    if (plan.hash_size > std::max(kFewWeights, std::min(kMaxDenseWeights, seen * 64))) continue;
     std::vector<float> weights(static_cast<std::size_t>(plan.hash_size), fitted.bucket_weight(-1));
     for (const auto& [bucket, count] : fitted.documents)
       weights[static_cast<std::size_t>(bucket)] = fitted.bucket_weight(bucket);

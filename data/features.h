@@ -26,7 +26,7 @@ struct FeatureSpec {
   bool log1p = false;              // log(1 + x) before scaling
   std::string
       missing;  // numeric: mean (default), zero, indicator (mean, and a feature that is 1), fail;
-      // categorical: own (default: a value of its own), zero (no feature), fail; hashed: the same, default zero
+  // categorical: own (default: a value of its own), zero (no feature), fail; hashed: the same, default zero
   // text
   std::string tokenizer =
       "spark";  // spark (lower-case, split at each \s), words (runs of letters and digits)

@@ -83,7 +83,7 @@ bool unfiltered(const Hdf5Column& column, std::uint32_t skipped) {
 void read_chunk_rows(const InputFile& file, const Hdf5Column& column, std::int64_t c,
                      std::int64_t begin, std::int64_t count, char* to, Hdf5Scratch& scratch) {
   const Hdf5Column::Chunk& chunk = column.chunks[static_cast<std::size_t>(c)];
-  const std::int64_t width = column.element.bytes, raw_bytes = column.chunk_rows * width;
+  const std::int64_t width = column.row_bytes(), raw_bytes = column.chunk_rows * width;
   const auto bytes = static_cast<std::size_t>(count * width);
   if (unfiltered(column, chunk.skipped_filters))
     return file.read_at(chunk.offset + begin * width, to, bytes);
@@ -148,7 +148,7 @@ void read_hdf5_rows(const InputFile& file, const Hdf5Column& column, std::int64_
            c * column.chunk_rows, std::min((c + 1) * column.chunk_rows, column.rows) - 1,
            error.what());
     }
-    to += rows * column.element.bytes;
+    to += rows * column.row_bytes();
     first += rows;
     count -= rows;
   }

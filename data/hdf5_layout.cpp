@@ -11,6 +11,8 @@
 namespace gradmill {
 namespace {
 
+constexpr std::int64_t kMaxRowBytes = std::int64_t{1} << 28;
+
 /// Plain values and texts, one after the other, for the way from the child to the parent.
 class Packer {
  public:
@@ -72,6 +74,7 @@ void pack(const Hdf5Column& column, Packer& to) {
   to.put_text(column.path);
   to.put(column.element);
   to.put(column.rows);
+  to.put(column.width);
   to.put(column.direct);
   to.put(column.chunk_rows);
   to.put_all(column.filters);
@@ -83,6 +86,7 @@ Hdf5Column unpack_column(Unpacker& from) {
   column.path = from.get_text();
   column.element = from.get<Hdf5Element>();
   column.rows = from.get<std::int64_t>();
+  column.width = from.get<std::int64_t>();
   column.direct = from.get<std::uint8_t>() != 0;
   column.chunk_rows = from.get<std::int64_t>();
   column.filters = from.get_all<Hdf5Column::Filter>();
@@ -135,7 +139,8 @@ void check_column(const std::string& path, const Hdf5Column& column, std::int64_
   const Hdf5Element& element = column.element;
   sound(column.rows >= 0 && element.bytes > 0 && element.bytes <= 65536 &&
         element.kind <= Hdf5Element::Kind::variable_text);
-  sound(column.rows <= (std::int64_t{1} << 62) / element.bytes);
+  sound(column.width > 0 && column.width <= kMaxRowBytes / element.bytes);
+  sound(column.rows <= (std::int64_t{1} << 62) / column.row_bytes());
   if (!column.direct || column.rows == 0) return;
   sound(column.chunk_rows > 0 &&
         column.chunk_rows <= std::max(column.rows, std::int64_t{1} << 28) &&
@@ -144,7 +149,7 @@ void check_column(const std::string& path, const Hdf5Column& column, std::int64_
     sound(filter <= Hdf5Column::Filter::fletcher32);
   sound(static_cast<std::int64_t>(column.chunks.size()) ==
         (column.rows - 1) / column.chunk_rows + 1);
-  const std::int64_t raw = column.chunk_rows * element.bytes;
+  const std::int64_t raw = column.chunk_rows * column.row_bytes();
   for (const Hdf5Column::Chunk& chunk : column.chunks) {
     sound(chunk.offset >= 0 && chunk.bytes >= 0 && chunk.bytes <= file_bytes &&
           chunk.offset <= file_bytes - chunk.bytes);
@@ -296,9 +301,9 @@ std::vector<Hdf5Summary> list_hdf5(const std::string& path, const ChildLimits& l
 
 std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path,
                                             const std::vector<std::string>& names,
-                                            const ChildLimits& limits) {
+                                            const ChildLimits& limits, bool matrices) {
   const std::string message = ask(path, limits, [&](const Hdf5Probe& probe, Packer& to) {
-    for (const std::string& name : names) pack(probe.locate(rooted(name)), to);
+    for (const std::string& name : names) pack(probe.locate(rooted(name), matrices), to);
   });
   const std::int64_t file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
   Unpacker from(message);

@@ -34,10 +34,12 @@ struct Hdf5Column {
   std::string path;
   Hdf5Element element;
   std::int64_t rows = 0;
+  std::int64_t width = 1;       // values of a row; above 1 for a matrix
   bool direct = false;          // chunks say where all rows are; else the library must read them
   std::int64_t chunk_rows = 0;  // contiguous: all
   std::vector<Filter> filters;  // in the order of writing
   std::vector<Chunk> chunks;
+  std::int64_t row_bytes() const { return width * element.bytes; }
 };
 
 /// What inspect prints of each data set.
@@ -52,10 +54,10 @@ struct Hdf5Summary {
 /// Errors (of all functions here): ErrorKind::data naming file and data set.
 std::vector<Hdf5Summary> list_hdf5(const std::string& path, const ChildLimits& limits = {});
 
-/// The data sets of these names ("/group/users" or "group/users").
+/// The data sets of these names ("/group/users" or "group/users"); with `matrices` also those of two dimensions.
 std::vector<Hdf5Column> locate_hdf5_columns(const std::string& path,
                                             const std::vector<std::string>& names,
-                                            const ChildLimits& limits = {});
+                                            const ChildLimits& limits = {}, bool matrices = false);
 
 /// The columns of ratings, found by options.columns or by usual names; rows of all are equal.
 struct Hdf5RatingColumns {

@@ -40,6 +40,14 @@ int row_dimension(const std::vector<std::int64_t>& shape) {
   return found;
 }
 
+bool is_matrix(const std::vector<std::int64_t>& shape) {
+  return shape.size() == 2 && shape[0] > 1 && shape[1] > 1;
+}
+
+int dimension_of_rows(const std::vector<std::int64_t>& shape) {
+  return is_matrix(shape) ? 0 : row_dimension(shape);
+}
+
 Hdf5Element element_of(hid_t type) {
   Hdf5Element element;
   const H5T_class_t kind = H5Tget_class(type);
@@ -255,7 +263,7 @@ std::vector<Hdf5Summary> Hdf5Probe::list() const {
 void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& creation,
                                    const std::vector<std::int64_t>& shape,
                                    Hdf5Column& column) const {
-  const auto rows_at = static_cast<std::size_t>(row_dimension(shape));
+  const auto rows_at = static_cast<std::size_t>(dimension_of_rows(shape));
   hsize_t dims[H5S_MAX_RANK] = {};
   const int rank = H5Pget_chunk(creation.get(), H5S_MAX_RANK, dims);
   expect(rank == static_cast<int>(shape.size()), ErrorKind::data, "has chunks of another rank");
@@ -268,7 +276,8 @@ void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& c
            "has chunks of more than {} bytes", kMaxChunkBytes);
   }
   column.chunk_rows = static_cast<std::int64_t>(dims[rows_at]);
-  const hsize_t needed = (static_cast<hsize_t>(column.rows) + dims[rows_at] - 1) / dims[rows_at];
+  hsize_t needed = (static_cast<hsize_t>(column.rows) + dims[rows_at] - 1) / dims[rows_at];
+  if (column.width > 1) needed *= (static_cast<hsize_t>(column.width) + dims[1] - 1) / dims[1];
   hsize_t stored = 0;
   const Hdf5Space space(H5Dget_space(dataset.get()), "read the shape");
   expect(H5Dget_num_chunks(dataset.get(), space.get(), &stored) >= 0, ErrorKind::data,
@@ -277,7 +286,9 @@ void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& c
          stored, needed);
   unsigned options = 0;
   if (H5Pget_chunk_opts(creation.get(), &options) < 0 || options != 0) column.direct = false;
-  if (chunk_values != dims[rows_at] || needed > kMaxChunks || has_user_block) column.direct = false;
+  if (chunk_values != dims[rows_at] * static_cast<hsize_t>(column.width) || needed > kMaxChunks ||
+      has_user_block)
+    column.direct = false;
   if (!column.direct) return;
   hsize_t at[H5S_MAX_RANK] = {};
   for (hsize_t c = 0; c < needed; ++c) {
@@ -294,14 +305,16 @@ void Hdf5Probe::State::find_chunks(const Hdf5Dataset& dataset, const Hdf5List& c
   }
 }
 
-Hdf5Column Hdf5Probe::locate(const std::string& name) const {
+Hdf5Column Hdf5Probe::locate(const std::string& name, bool matrices) const {
   try {
     Hdf5Column column;
     column.path = name;
     const Hdf5Dataset dataset = state_->open(name);
     const std::vector<std::int64_t> shape = shape_of(dataset);
-    const int rows_at = row_dimension(shape);
+    const bool matrix = matrices && is_matrix(shape);
+    const int rows_at = matrix ? 0 : row_dimension(shape);
     expect(rows_at >= 0, ErrorKind::data, "is no column: it has {} dimensions", shape.size());
+    if (matrix) column.width = shape[1];
     column.rows = shape[static_cast<std::size_t>(rows_at)];
     const Hdf5Type type(H5Dget_type(dataset.get()), "read the type");
     column.element = element_of(type.get());
@@ -369,7 +382,8 @@ void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int6
                           const ChildProcess::Send& send) const {
   const Hdf5Dataset dataset = state_->open(name);
   const std::vector<std::int64_t> shape = shape_of(dataset);
-  const auto rows_at = static_cast<std::size_t>(row_dimension(shape));
+  const auto rows_at = static_cast<std::size_t>(dimension_of_rows(shape));
+  const hsize_t values = is_matrix(shape) ? static_cast<hsize_t>(shape[1]) : 1;  // of a row
   const Hdf5Type stored(H5Dget_type(dataset.get()), "read the type");
   const Hdf5Element element = sent_element(element_of(stored.get()));
   const bool variable = element.kind == Hdf5Element::Kind::variable_text;
@@ -381,16 +395,18 @@ void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int6
   const Hdf5Type memory(H5Tcopy(number ? native : stored.get()), "make a type");
   const std::size_t width = variable ? sizeof(char*) : element.bytes;
   const Hdf5Space space(H5Dget_space(dataset.get()), "read the shape");
-  const auto block = static_cast<hsize_t>(std::max<std::size_t>(1, kBlockBytes / width));
+  const auto block = static_cast<hsize_t>(std::max<std::size_t>(1, kBlockBytes / width / values));
   std::string bytes, message;
   for (std::int64_t done = 0; done < count;) {
     const hsize_t rows = std::min<hsize_t>(block, static_cast<hsize_t>(count - done));
     std::vector<hsize_t> start(shape.size(), 0), extent(shape.size(), 1);
     start[rows_at] = static_cast<hsize_t>(first + done);
     extent[rows_at] = rows;
+    if (values > 1) extent[1] = values;
+    const hsize_t count_here = rows * values;
     H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr);
-    const Hdf5Space here(H5Screate_simple(1, &rows, nullptr), "make a shape");
-    bytes.assign(static_cast<std::size_t>(rows) * width, '\0');
+    const Hdf5Space here(H5Screate_simple(1, &count_here, nullptr), "make a shape");
+    bytes.assign(static_cast<std::size_t>(count_here) * width, '\0');
     expect(H5Dread(dataset.get(), memory.get(), here.get(), space.get(), H5P_DEFAULT,
                    bytes.data()) >= 0,
            ErrorKind::data,
@@ -398,7 +414,7 @@ void Hdf5Probe::send_rows(const std::string& name, std::int64_t first, std::int6
            name, first + done, first + done + static_cast<std::int64_t>(rows) - 1);
     if (variable) {
       message.clear();
-      for (hsize_t r = 0; r < rows; ++r) {
+      for (hsize_t r = 0; r < count_here; ++r) {
         const char* text;
         std::memcpy(&text, bytes.data() + r * sizeof text, sizeof text);
         const auto length = static_cast<std::uint32_t>(text ? std::strlen(text) : 0);

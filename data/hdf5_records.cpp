@@ -1,6 +1,7 @@
-// Records from HDF5: data sets of one dimension as columns.
+// Records from HDF5: data sets of one dimension as columns, and the columns of matrices: "x[0]", "x[1]", ….
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
 
 #include "data/files.h"
@@ -18,22 +19,69 @@ namespace {
 
 using Kind = Hdf5Element::Kind;
 
+constexpr std::int64_t kMaxColumns = 1 << 16;
+
+/// "x[3]" is column 3 of the matrix x; index -1: no such ending, a data set of one dimension.
+struct ColumnPlace {
+  std::string dataset;
+  std::int64_t index = -1;
+};
+
+ColumnPlace place_of(const std::string& name) {
+  const std::size_t open = name.rfind('[');
+  std::int64_t index = -1;
+  if (open == std::string::npos || !name.ends_with(']')) return {name};
+  const char *begin = name.data() + open + 1, *end = name.data() + name.size() - 1;
+  const auto [stop, status] = std::from_chars(begin, end, index);
+  if (status != std::errc{} || stop != end || index < 0) return {name};
+  return {name.substr(0, open), index};
+}
+
 /// The data sets that can be columns, without the first '/', and the kinds of their values.
 std::vector<ColumnSpec> columns_of_file(const std::string& path) {
   std::vector<ColumnSpec> columns;
-  for (const Hdf5Summary& summary : list_hdf5(path))
-    if (summary.column && summary.shape.size() == 1)
-      columns.push_back({summary.path.substr(1), summary.type.find("text") == std::string::npos
-                                                     ? ColumnKind::number
-                                                     : ColumnKind::text});
+  for (const Hdf5Summary& summary : list_hdf5(path)) {
+    const bool number = summary.type.find("text") == std::string::npos;
+    const std::string name = summary.path.substr(1);
+    const auto& shape = summary.shape;
+    if (summary.column && shape.size() == 1)
+      columns.push_back({name, number ? ColumnKind::number : ColumnKind::text});
+    if (shape.size() != 2 || shape[0] < 2 || shape[1] < 2 || !number || summary.type == "other")
+      continue;
+    for (std::int64_t i = 0; i < std::min(shape[1], kMaxColumns); ++i)
+      columns.push_back({fmt::format("{}[{}]", name, i), ColumnKind::number});
+  }
   return columns;
 }
 
-std::vector<std::string> names_of(const std::vector<ColumnSpec>& columns) {
-  std::vector<std::string> names;
-  for (const ColumnSpec& column : columns) names.push_back(column.name);
-  return names;
-}
+/// The data sets that the columns come from, each once.
+struct Sources {
+  std::vector<std::string> datasets;
+  std::vector<std::size_t> dataset_of;  // [columns]
+  std::vector<std::int64_t> index_of;   // [columns], in the row; 0 for data sets of one dimension
+
+  explicit Sources(const std::vector<ColumnSpec>& columns) {
+    for (const ColumnSpec& column : columns) {
+      const ColumnPlace place = place_of(column.name);
+      const auto found = std::find(datasets.begin(), datasets.end(), place.dataset);
+      dataset_of.push_back(static_cast<std::size_t>(found - datasets.begin()));
+      if (found == datasets.end()) datasets.push_back(place.dataset);
+      index_of.push_back(std::max<std::int64_t>(0, place.index));
+    }
+  }
+  std::vector<Hdf5Column> locate(const std::string& path,
+                                 const std::vector<ColumnSpec>& columns) const {
+    std::vector<Hdf5Column> located = locate_hdf5_columns(path, datasets, {}, true);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const Hdf5Column& from = located[dataset_of[c]];
+      const bool whole = place_of(columns[c].name).index < 0;
+      expect(index_of[c] < from.width && (from.width > 1) != whole, ErrorKind::data,
+             "{}: there is no column \"{}\": data set {} has {} values a row", path,
+             columns[c].name, from.path, from.width);
+    }
+    return located;
+  }
+};
 
 std::int64_t common_rows(const std::string& path, const std::vector<Hdf5Column>& columns) {
   for (const Hdf5Column& column : columns)
@@ -46,9 +94,10 @@ std::int64_t common_rows(const std::string& path, const std::vector<Hdf5Column>&
 /// The rows of one slice of a file, each column as its bytes.
 class OpenSlice {
  public:
-  OpenSlice(const FileSlice& slice, const std::vector<ColumnSpec>& columns, ThreadPool& pool)
+  OpenSlice(const FileSlice& slice, const std::vector<ColumnSpec>& columns, const Sources& sources,
+            ThreadPool& pool)
       : pool_(pool),
-        columns_(locate_hdf5_columns(slice.path, names_of(columns))),
+        columns_(sources.locate(slice.path, columns)),
         file_(InputFile::open_following_links(slice.path)),
         row_(slice.first),
         raw_(columns_.size()),
@@ -68,10 +117,12 @@ class OpenSlice {
   const std::string& path() const { return file_.path(); }
   std::int64_t row() const { return row_; }
   std::int64_t left() const { return end_ - row_; }
-  const std::string& raw(std::size_t c) const { return raw_[c]; }
-  const Hdf5Element& element(std::size_t c) const {
-    return children_[c] ? children_[c]->element() : columns_[c].element;
+  /// Of data set d.
+  const std::string& raw(std::size_t d) const { return raw_[d]; }
+  const Hdf5Element& element(std::size_t d) const {
+    return children_[d] ? children_[d]->element() : columns_[d].element;
   }
+  std::int64_t width(std::size_t d) const { return columns_[d].width; }
 
   void read(std::int64_t rows) {
     const auto count = static_cast<std::int64_t>(columns_.size());
@@ -85,8 +136,8 @@ class OpenSlice {
  private:
   void read_column(std::size_t c, std::int64_t rows, Hdf5Scratch& scratch) {
     raw_[c].clear();
-    if (children_[c]) return children_[c]->read(rows, raw_[c]);
-    raw_[c].resize(static_cast<std::size_t>(rows) * columns_[c].element.bytes);
+    if (children_[c]) return children_[c]->read(rows * columns_[c].width, raw_[c]);
+    raw_[c].resize(static_cast<std::size_t>(rows * columns_[c].row_bytes()));
     read_hdf5_rows(file_, columns_[c], row_, rows, raw_[c].data(), scratch);
   }
 
@@ -99,10 +150,13 @@ class OpenSlice {
   std::vector<std::unique_ptr<Hdf5ChildColumn>> children_;  // [columns]; null where direct
 };
 
-/// One value after the other of a column's bytes.
+/// One value after the other of a data set's bytes: value `index` of each row of `width`.
 class Values {
  public:
-  Values(const Hdf5Element& element, std::string_view raw) : element_(element), left_(raw) {}
+  Values(const Hdf5Element& element, std::string_view raw, std::int64_t index, std::int64_t width)
+      : element_(element),
+        left_(raw.substr(static_cast<std::size_t>(index) * element.bytes)),
+        step_(static_cast<std::size_t>(width) * element.bytes) {}
 
   FieldVerdict put_next(const RecordRules& rules, std::size_t c, RecordColumn& to) {
     if (element_.kind == Kind::integer) return put_integer(rules, c, to);
@@ -118,7 +172,7 @@ class Values {
   std::uint64_t bits() {
     char bytes[8] = {};
     std::memcpy(bytes, left_.data(), element_.bytes);
-    left_.remove_prefix(element_.bytes);
+    left_.remove_prefix(std::min(step_, left_.size()));
     const auto bits = std::bit_cast<std::uint64_t>(bytes);
     return element_.big_endian ? __builtin_bswap64(bits) >> (64 - 8 * element_.bytes) : bits;
   }
@@ -157,6 +211,7 @@ class Values {
 
   const Hdf5Element& element_;
   std::string_view left_, shown_ = "out of range";
+  std::size_t step_;  // of numbers
 };
 
 class Hdf5Records : public RecordStream {
@@ -166,15 +221,16 @@ class Hdf5Records : public RecordStream {
         pool_(options.threads),
         rules_(
             options.columns.empty() && !files.empty() ? columns_of_file(files[0]) : options.columns,
-            options.missing) {
+            options.missing),
+        sources_(rules_.columns()) {
     expect(options.parts >= 1 && options.part >= 0 && options.part < options.parts,
            ErrorKind::usage, "part {} of {} does not exist", options.part, options.parts);
     expect(!rules_.columns().empty(), ErrorKind::data,
-           "{}: no data sets of one dimension that could be columns",
+           "{}: no data sets of numbers or texts that could be columns",
            files.empty() ? "no file" : files[0]);
     std::vector<std::int64_t> rows;
     for (const std::string& file : files)
-      rows.push_back(common_rows(file, locate_hdf5_columns(file, names_of(rules_.columns()))));
+      rows.push_back(common_rows(file, sources_.locate(file, rules_.columns())));
     slices_ = slices_of_part(files, rows, options.part, options.parts);
   }
 
@@ -190,7 +246,7 @@ class Hdf5Records : public RecordStream {
     do {
       while (!open_ || open_->left() == 0) {
         if (slice_ == slices_.size()) return false;
-        open_ = std::make_unique<OpenSlice>(slices_[slice_++], rules_.columns(), pool_);
+        open_ = std::make_unique<OpenSlice>(slices_[slice_++], rules_.columns(), sources_, pool_);
       }
       take(chunk, std::min(open_->left(), std::max<std::int64_t>(1, options_.chunk_rows)));
     } while (chunk.rows == 0);
@@ -203,8 +259,10 @@ class Hdf5Records : public RecordStream {
     open_->read(rows);
     rules_.restart(chunk.columns);
     std::vector<Values> values;
-    for (std::size_t c = 0; c < chunk.columns.size(); ++c)
-      values.emplace_back(open_->element(c), open_->raw(c));
+    for (std::size_t c = 0; c < chunk.columns.size(); ++c) {
+      const std::size_t d = sources_.dataset_of[c];
+      values.emplace_back(open_->element(d), open_->raw(d), sources_.index_of[c], open_->width(d));
+    }
     chunk.rows = 0;
     RecordColumn passed;  // takes what stands behind a refused value of its row
     for (std::int64_t row = first; row < first + rows; ++row) {
@@ -230,6 +288,7 @@ class Hdf5Records : public RecordStream {
   RecordReadOptions options_;
   ThreadPool pool_;
   RecordRules rules_;
+  Sources sources_;
   std::vector<FileSlice> slices_;
   std::size_t slice_ = 0;
   std::unique_ptr<OpenSlice> open_;

@@ -1,5 +1,7 @@
 #include "data/json_record_parse.h"
 
+#include <algorithm>
+
 #include "data/bad_text_notes.h"
 #include "data/json_line.h"
 #include "data/text_fields.h"
@@ -51,7 +53,8 @@ class Parser {
   JsonLine parser_;
   std::vector<JsonLine::Member> members_;
   std::vector<int> member_of_;  // [columns]: its member in this line, -1: none
-  std::vector<int> likely_;     // [columns]: its member in the last line
+  std::vector<std::string_view> names_;
+  std::vector<int> likely_;  // [columns]: its member in the last line
 };
 
 // Members mostly come in the order of the line before, so each column looks there first.
@@ -69,15 +72,14 @@ bool Parser::match(std::size_t begin) {
     member_of_[c] = found;
     if (found >= 0) likely_[c] = found;
   }
-  for (std::size_t a = 0; a < members_.size(); ++a)
-    for (std::size_t b = 0; b < a; ++b)
-      if (members_[a].name.size() == members_[b].name.size() &&
-          members_[a].name == members_[b].name) {
-        notes_.add(BadRecord::malformed, begin + members_[a].value.begin,
-                   fmt::format("member {} is there twice", quoted_field(members_[a].name)));
-        return false;
-      }
-  return true;
+  names_.clear();
+  for (const JsonLine::Member& member : members_) names_.push_back(member.name);
+  std::sort(names_.begin(), names_.end());
+  const auto twice = std::adjacent_find(names_.begin(), names_.end());
+  if (twice == names_.end()) return true;
+  notes_.add(BadRecord::malformed, begin,
+             fmt::format("member {} is there twice", quoted_field(*twice)));
+  return false;
 }
 
 FieldVerdict Parser::put_value(std::size_t column, const JsonValue& value) {

@@ -17,10 +17,10 @@ enum class ColumnKind : std::uint8_t { number, text };
 struct ColumnSpec {
   std::string name;
   ColumnKind kind = ColumnKind::number;
-  bool required = false;             // a missing value is bad
-  bool non_negative = false;         // number: at least 0
-  bool keep_blanks = false;          // text of CSV: blanks at its ends belong to it
-  std::string strip{};               // text: these characters are taken off its end
+  bool required = false;               // a missing value is bad
+  bool non_negative = false;           // number: at least 0
+  bool keep_blanks = false;            // text of CSV: blanks at its ends belong to it
+  std::string strip{};                 // text: these characters are taken off its end
   std::vector<std::string> allowed{};  // text: sorted; empty: any
 };
 

@@ -3,10 +3,13 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 
 #include "data/json_line.h"
@@ -263,6 +266,112 @@ TEST(RecordStream, TfRecords) {
   options.columns = {{"list", ColumnKind::number}};
   EXPECT_NE(std::string(error_of([&] { read(path, options); }).what()).find("a list of 2 values"),
             std::string::npos);
+}
+
+hid_t create_dataset(hid_t file, const char* name, hid_t type, const std::vector<hsize_t>& shape,
+                     const std::vector<hsize_t>& chunks) {
+  const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
+  const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+  if (!chunks.empty()) {
+    H5Pset_chunk(list, static_cast<int>(chunks.size()), chunks.data());
+    H5Pset_shuffle(list);
+    H5Pset_deflate(list, 4);
+  }
+  const hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+  H5Pclose(list);
+  H5Sclose(space);
+  return set;
+}
+
+/// n: int16 big-endian, x: doubles with a NaN, t: texts, m: 5 x 3 of floats.
+std::string write_hdf5(const std::string& path, const std::vector<hsize_t>& matrix_chunks) {
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const std::vector<int> n{-1, 2, 3, 300, 5};
+  const std::vector<double> x{0.5, NAN, 2.5, 3.5, 4.5};
+  std::vector<float> m;
+  for (int i = 0; i < 15; ++i) m.push_back(static_cast<float>(i) / 2);
+  const hid_t text = H5Tcopy(H5T_C_S1);
+  H5Tset_size(text, 4);
+  const auto write = [&](const char* name, hid_t stored, hid_t memory, const void* values,
+                         const std::vector<hsize_t>& shape, const std::vector<hsize_t>& chunks) {
+    const hid_t set = create_dataset(file, name, stored, shape, chunks);
+    H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(set);
+  };
+  write("n", H5T_STD_I16BE, H5T_NATIVE_INT, n.data(), {5}, {});
+  write("x", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, x.data(), {5}, {2});
+  write("t", text, text, "a\0\0\0bcd\0\0\0\0\0xyzwe\0\0\0", {5}, {});
+  write("m", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, m.data(), {5, 3}, matrix_chunks);
+  H5Tclose(text);
+  H5Fclose(file);
+  return path;
+}
+
+TEST(RecordStream, Hdf5ColumnsAndMatrices) {
+  TemporaryFolder folder;
+  const Rows want{{"0", "0.5", "1", "-1", "a", "0.5"},
+                  {"1.5", "2", "2.5", "2", "bcd", "-"},
+                  {"3", "3.5", "4", "3", "-", "2.5"},
+                  {"4.5", "5", "5.5", "300", "xyzw", "3.5"},
+                  {"6", "6.5", "7", "5", "e", "4.5"}};
+  // Contiguous, chunks of whole rows, and chunks that only the library puts together.
+  for (const auto& chunks : std::vector<std::vector<hsize_t>>{{}, {2, 3}, {2, 2}}) {
+    const auto path = write_hdf5(folder / "a.h5", chunks);
+    const auto stream = open_records(path, {});
+    EXPECT_EQ(names_and_kinds(*stream), "m[0]:n m[1]:n m[2]:n n:n t:t x:n ");
+    EXPECT_EQ(read_all(*stream), want);
+    for (const int parts : {2, 7}) {
+      Rows got;
+      for (int part = 0; part < parts; ++part) {
+        RecordReadOptions options;
+        options.threads = 2;
+        options.part = part;
+        options.parts = parts;
+        options.chunk_rows = 2;
+        const Rows rows = read(path, options);
+        got.insert(got.end(), rows.begin(), rows.end());
+      }
+      EXPECT_EQ(got, want);
+    }
+    RecordReadOptions options;
+    options.columns = {{"n", ColumnKind::text}, {"m[2]", ColumnKind::number}};
+    options.columns[1].required = true;
+    EXPECT_EQ(read(path, options).at(3), (std::vector<std::string>{"300", "5.5"}));
+    options.columns[0].non_negative = true;
+    options.columns[0].kind = ColumnKind::number;
+    EXPECT_EQ(std::string(error_of([&] { read(path, options); }).what())
+                  .find(path + ": row 0: column \"n\""),
+              0u);
+    options.columns = {{"m[3]", ColumnKind::number}};
+    EXPECT_EQ(error_of([&] { read(path, options); }).kind(), ErrorKind::data);
+    options.columns = {{"m", ColumnKind::number}};
+    EXPECT_EQ(error_of([&] { read(path, options); }).kind(), ErrorKind::data);
+  }
+}
+
+TEST(RecordStream, CsvSpectrum) {
+  const auto folder = shared_data("formats-csv/csv-spectrum");
+  if (!folder) GTEST_SKIP() << "csv-spectrum is not here";
+  for (const auto& entry : std::filesystem::directory_iterator(*folder + "/csvs")) {
+    const std::string name = entry.path().stem().string();
+    std::ifstream json(*folder + "/json/" + name + ".json");
+    const auto want = nlohmann::ordered_json::parse(json);
+    if (!want.is_array()) continue;  // its values are not those of the CSV file
+    RecordReadOptions options;
+    options.header = RecordReadOptions::Header::yes;
+    options.delimiter = ",";
+    for (const auto& [key, value] : want.at(0).items())
+      options.columns.push_back({key, ColumnKind::text});
+    Rows rows;
+    for (const auto& record : want) {
+      auto& row = rows.emplace_back();
+      for (const auto& [key, value] : record.items()) {
+        const auto text = value.get<std::string>();
+        row.push_back(text.empty() ? "-" : text);
+      }
+    }
+    EXPECT_EQ(read(entry.path().string(), options), rows) << name;
+  }
 }
 
 TEST(RecordStream, ChicagoTaxiIsTheSameFromTfRecordsAndCsv) {
