@@ -40,6 +40,13 @@ bool held_out(std::uint64_t hash, double share, std::uint64_t seed) {
   return (bits.x[0] + 0x1p-21 * (bits.x[1] >> 11)) * 0x1p-32 < share;
 }
 
+/// An estimate that is out of bounds is none.
+template <class T>
+void set_aside(std::vector<T>& values, std::int64_t estimate) {
+  if (estimate > 0 && estimate < (std::int64_t{1} << 36))
+    values.reserve(static_cast<std::size_t>(estimate) + 1);
+}
+
 /// What is the same on every rank: sums of these over the ranks.
 enum Total { kTrainRows, kValidRows, kSkipped, kDropped, kDigest, kTotals };
 
@@ -134,10 +141,10 @@ void Loader::read_train(bool strict) {
   const auto stream =
       open_linear_samples(source(config_.data.train), data_.inputs, strict, /*with_labels=*/true);
   data_.inputs.index_base = stream->index_base();
-  data_.train.offsets.reserve(static_cast<std::size_t>(stream->row_estimate()) + 1);
-  data_.train.labels.reserve(static_cast<std::size_t>(stream->row_estimate()));
-  data_.train.indices.reserve(static_cast<std::size_t>(stream->nnz_estimate()));
-  data_.train.values.reserve(static_cast<std::size_t>(stream->nnz_estimate()));
+  set_aside(data_.train.offsets, stream->row_estimate());
+  set_aside(data_.train.labels, stream->row_estimate());
+  set_aside(data_.train.indices, stream->nnz_estimate());
+  set_aside(data_.train.values, stream->nnz_estimate());
   const double share = config_.data.valid.empty() ? config_.data.holdout : 0;
   SampleChunk chunk;
   while (stream->next(chunk)) {

@@ -107,6 +107,9 @@ bool has_records(const std::string& source, const std::string& format) {
   if (format != "auto") return true;
   const RatingSource found = find_rating_files(source);
   if (found.format == RatingFormat::text &&
+      ends_with_any(found.files.at(0), {".svm", ".libsvm", ".svmlight"}))
+    return false;
+  if (found.format == RatingFormat::text &&
       ends_with_any(found.files.at(0), {".csv", ".tsv", ".jsonl", ".ndjson", ".json"}))
     return true;
   return find_data_kind(source) != DataKind::samples;
