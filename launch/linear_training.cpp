@@ -7,6 +7,7 @@
 #include "launch/linear_model.h"
 #include "models/linear/solver.h"
 #include "runtime/expect.h"
+#include "runtime/trace.h"
 
 namespace gradmill {
 namespace {
@@ -60,11 +61,16 @@ LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
   std::optional<LinearInputs>
       like;  // a run that goes on from a model keeps its features and classes
   if (!config.run.init.empty()) like = LinearModel::load(host, config.run.init).inputs();
+  const std::int64_t begin = monotonic_ns();
   LinearData data = load_linear_data(host, comm, config, like ? &*like : nullptr, log);
   inputs_ = std::move(data.inputs);
-  summary_ = {data.train_rows, data.valid_rows, data.skipped, data.digest,
+  summary_ = {data.train_rows,
+              data.valid_rows,
+              data.skipped,
+              data.digest,
               fmt::format("{} samples to train on, {} held out, {} features, {}", data.train_rows,
-                          data.valid_rows, inputs_.num_features, named_classes(inputs_.classes))};
+                          data.valid_rows, inputs_.num_features, named_classes(inputs_.classes)),
+              static_cast<double>(monotonic_ns() - begin) / 1e9};
   const LinearShape shape = linear_shape(config.linear, inputs_.num_features, num_classes());
   link_ = linear_link(linear_loss(config.linear, num_classes()), shape);
   solver_ = make_linear_solver(ctx, host, comm, config.linear, config.run.seed, shape,

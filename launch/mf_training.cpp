@@ -53,11 +53,16 @@ class MfTrainee final : public Trainee {
 
 MfTrainee::MfTrainee(const TrainingSite& site) : site_(site), config_(site.config) {
   const auto& [config, ctx, host, comm, log] = site_;
+  const std::int64_t begin = monotonic_ns();
   data_ = load_mf_data(host, comm, config, log);
   summary_ = {
-      data_.train_rows, data_.valid_rows, data_.skipped, data_.digest,
+      data_.train_rows,
+      data_.valid_rows,
+      data_.skipped,
+      data_.digest,
       fmt::format("{} ratings to train on, {} held out, {} users, {} items", data_.train_rows,
-                  data_.valid_rows, data_.users.size(), data_.items.size())};
+                  data_.valid_rows, data_.users.size(), data_.items.size()),
+      static_cast<double>(monotonic_ns() - begin) / 1e9};
   solver_ = make_mf_solver(ctx, host, comm, config.mf, config.run.seed,
                            {data_.users.size(), data_.items.size()}, std::move(data_.train));
   if (data_.valid_rows == 0) return;

@@ -40,6 +40,7 @@ struct TraineeData {
   std::int64_t skipped = 0;               // records that were left out
   std::string digest;                     // tells one training set from another
   std::string description;                // "100 ratings of 20 users and 30 items"
+  double read_seconds = 0;                // of this rank, from files to rows
 };
 
 /// One object a rank: the model, its data and its optimizer. Made by a TraineeFactory, which reads the data.

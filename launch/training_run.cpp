@@ -117,8 +117,9 @@ void TrainingRun::open_run(const std::string& family) {
 void TrainingRun::start(TraineeFactory make) {
   const std::int64_t begin = monotonic_ns();
   trainee_ = make({config_, *ctx_, host(), *comm_, log_});
-  log_.info(
-      fmt::format("{}; ready in {:.2f} s", trainee_->data().description, seconds_since(begin)));
+  const double read = trainee_->data().read_seconds;
+  log_.info(fmt::format("{}; read in {:.2f} s, prepared in {:.2f} s", trainee_->data().description,
+                        read, seconds_since(begin) - read));
   best_.emplace(trainee_->deciding_metric(), config_.train.min_improvement);
   log_.info(trainee_->describe());
 

@@ -18,7 +18,7 @@ import side_by_side
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = linear_data.ROOT / "build"
-GRADMILL = BUILD / "bench" / "launch" / "gradmill"
+GRADMILL = BUILD / "bench" / "bin" / "gradmill"
 WITHIN = 1e-5  # relative, of the best objective found: equal quality
 
 
@@ -60,12 +60,10 @@ def run_gradmill(folder, threads, judge, whole=False, **keys):
             sys.exit(f"{' '.join(map(str, process.args))}\n{process.stdout}{process.stderr}")
         output = process.stdout + process.stderr
         records = [json.loads(line) for line in open(f"{runs}/run/metrics.jsonl")]
-        prepared = re.search(r"prepared in ([0-9.]+) s", output)
-        seconds = records[-1]["seconds"] + (float(prepared.group(1)) if prepared else 0)
-        read = re.search(r"read in ([0-9.]+) s", output)
+        read, prepared = map(float, re.search(r"read in ([0-9.]+) s, prepared in ([0-9.]+) s", output).groups())
         model = next(pathlib.Path(f"{runs}/run/model").glob("*.safetensors"))
         w, b = read_tensor(model, "coefficients"), read_tensor(model, "intercepts")
-        return {"seconds": [wall if whole else seconds], "load_s": float(read.group(1)) if read else None,
+        return {"seconds": [wall if whole else prepared + records[-1]["seconds"]], "load_s": read,
                 "loss": judge(w.astype(np.float64), float(b[0])), "epochs": len(records), "peak_mb": after.ru_maxrss / 1024,
                 "cpu_seconds": [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime] if whole else []}
 
