@@ -45,9 +45,10 @@ GRADMILL_HD inline int optimizer_slots(OptimizerKind kind, float momentum) {
                                     : (kind == OptimizerKind::adagrad ? 1 : 2);
 }
 
+/// Without branches, so that compilers make vectors of it; never -0.
 GRADMILL_HD inline float shrink(float w, float threshold) {
   const float size = fabsf(w) - threshold;
-  return size > 0 ? (w > 0 ? size : -size) : 0.0f;
+  return copysignf(size > 0 ? size : 0.0f, w) + 0.0f;
 }
 
 GRADMILL_HD inline float ftrl_weight(const OptimizerStep& o, float l1, float l2, float z, float n) {
@@ -56,7 +57,8 @@ GRADMILL_HD inline float ftrl_weight(const OptimizerStep& o, float l1, float l2,
 
 /// 1 / (sqrt(sum) + epsilon); 0 for a parameter that never had a gradient.
 GRADMILL_HD inline float inverse_root(float sum, float epsilon) {
-  return sum > 0 ? 1 / (sqrtf(sum) + epsilon) : 0.0f;
+  const float inverse = 1 / (sqrtf(sum) + epsilon);
+  return sum > 0 ? inverse : 0.0f;
 }
 
 /// What of the penalty is applied outside the gradient.

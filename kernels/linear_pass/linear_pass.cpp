@@ -83,12 +83,14 @@ float dense_dot(const float* a, const float* b, std::int64_t n) {
 template <Form form>
 float dot(const Row<form>& row, const float* table) {
   if constexpr (form == Form::dense) return dense_dot(row.values, table, row.size);
-  float s[4] = {};
+  // Eight sums hide the latency of additions. Loads of single weights are as fast as gathers; what is not is
+  // to collect them in vectors, which CMakeLists.txt keeps the compiler from.
+  float s[8] = {};
   std::int64_t e = 0;
-  for (; e + 4 <= row.size; e += 4)
-    for (int k = 0; k < 4; ++k) s[k] += row.value(e + k) * table[row.index(e + k)];
+  for (; e + 8 <= row.size; e += 8)
+    for (int k = 0; k < 8; ++k) s[k] += row.value(e + k) * table[row.index(e + k)];
   for (; e < row.size; ++e) s[0] += row.value(e) * table[row.index(e)];
-  return (s[0] + s[1]) + (s[2] + s[3]);
+  return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
 template <Form form, bool squared>

@@ -2,22 +2,13 @@
 
 #include "kernels/linear_pass/linear_pass.h"
 #include "kernels/linear_pass/row_losses.h"
+#include "kernels/linear_step/update_columns.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
 #include "runtime/workspace.h"
 
 namespace gradmill {
 namespace {
-
-/// The number of columns of a batch, and the k-th.
-struct ColumnList {
-  const std::int32_t* columns;
-  std::int64_t size;
-  ColumnList(const BatchColumns& batch, const SampleMatrix& matrix, bool intercept)
-      : columns(batch.columns.data),
-        size(matrix.is_dense() ? matrix.features() + intercept : batch.columns.size) {}
-  std::int64_t operator[](std::int64_t k) const { return columns ? columns[k] : k; }
-};
 
 /// Sums of slopes into the accumulator's rows, the intercept's too.
 void accumulate(const SampleMatrix& matrix, bool intercept, MatrixView<const float> slopes,
@@ -39,27 +30,6 @@ void accumulate(const SampleMatrix& matrix, bool intercept, MatrixView<const flo
       for (std::int64_t r = 0; r < count; ++r)
         for (std::int64_t c = 0; c < slopes.cols; ++c) accumulator(n, c) += t[r * stride + c];
   }
-}
-
-/// Updates row j of the parameters; g [C].
-void update_row(const LinearBatchUpdateArgs& a, std::int64_t j, const float* g) {
-  const bool free = j == a.matrix.features();
-  const Penalty penalty = free ? Penalty{0, 0} : Penalty{a.optimizer.l1, a.optimizer.l2};
-  const std::int32_t seen = a.seen[j];
-  const int gap = a.step + 1 - seen;
-  const float gap_rate = a.cumulative_rates[a.step + 1] - a.cumulative_rates[seen];
-  const std::int64_t outputs = a.parameters.cols;
-  float* const w = a.parameters.row(j);
-  float* const slots = a.slots.row(j);
-  const int count = optimizer_slots(a.optimizer.kind, a.optimizer.momentum);
-  float unused = 0;
-  for (std::int64_t c = 0; c < outputs; ++c) {
-    const float old = w[c];
-    optimizer_update(a.optimizer, penalty, g[c], gap, gap_rate, w[c], count > 0 ? slots[c] : unused,
-                     count > 1 ? slots[outputs + c] : unused);
-    if (a.averages.data) a.averages(j, c) += static_cast<float>(gap - 1) * old + w[c];
-  }
-  a.seen[j] = a.step + 1;
 }
 
 void require_batch(const char* op, const SampleMatrix& matrix, const BatchColumns& columns,
@@ -123,17 +93,8 @@ void cpu::linear_batch_gradient(const Context&, const LinearBatchGradientArgs& a
 
 void cpu::linear_batch_update(const Context&, const LinearBatchUpdateArgs& args) {
   const ColumnList columns(args.columns, args.matrix, args.intercept);
-  if (args.gradient.data) {
-    for (std::int64_t k = args.first; k < args.last; ++k)
-      update_row(args, columns[k], args.gradient.row(k));
-    return;
-  }
-  accumulate(args.matrix, args.intercept, args.slopes, args.accumulator);
-  for (std::int64_t k = args.first; k < args.last; ++k) {
-    float* const sums = args.accumulator.row(columns[k]);
-    update_row(args, columns[k], sums);
-    std::fill_n(sums, args.accumulator.cols, 0.0f);
-  }
+  if (!args.gradient.data) accumulate(args.matrix, args.intercept, args.slopes, args.accumulator);
+  update_columns(args, columns);
 }
 
 void cpu::linear_settle(const Context& ctx, const LinearSettleArgs& args) {
