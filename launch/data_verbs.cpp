@@ -40,7 +40,7 @@ int convert_verb(const Options& options, World&, Log& log) {
   const bool samples = is_samples(options.config, options.target);
   ConvertReport report;
   if (samples) {
-    const SampleReadOptions read = sample_read_options(options.config, threads);
+    const SampleReadOptions read = sample_read_options(options.config.data, threads);
     report = convert_samples([&] { return open_samples(options.target, read); }, options.output,
                              convert);
   } else {
@@ -76,7 +76,7 @@ int validate_verb(const Options& options, World&, Log&) {
     return report.ok() ? 0 : exit_code(ErrorKind::data);
   };
   if (is_samples(options.config, options.target))
-    return run(SampleValidationOptions(), sample_read_options(options.config, threads),
+    return run(SampleValidationOptions(), sample_read_options(options.config.data, threads),
                [](const std::string& path, const SampleValidationOptions& validation) {
                  return validate_samples(path, validation);
                });

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/rating_source.h"
+#include "launch/reading.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -28,19 +29,14 @@ void append(std::vector<T>& to, const std::vector<T>& from, std::int64_t begin, 
 SampleReadOptions sample_options(const SampleSource& source, const LinearInputs& inputs,
                                  bool strict) {
   using Base = SampleReadOptions::IndexBase;
-  SampleReadOptions options;
-  const std::string& base = source.data.index_base;
-  const int known = inputs.index_base;
-  options.index_base = base == "0" || (base == "detect" && known == 0)   ? Base::zero
-                       : base == "1" || (base == "detect" && known == 1) ? Base::one
-                                                                         : Base::detect;
-  if (strict) options.num_features = inputs.num_features;
-  options.bad_records = source.data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
-  options.threads = source.threads;
-  options.part = source.part;
-  options.parts = source.parts;
+  SampleReadOptions options =
+      sample_read_options(source.data, source.threads, source.part, source.parts);
+  if (options.index_base == Base::detect && inputs.index_base >= 0)
+    options.index_base = inputs.index_base == 0 ? Base::zero : Base::one;
+  options.num_features = strict ? inputs.num_features : 0;
   return options;
 }
+
 }  // namespace
 
 std::string LinearInputs::feature_name(std::int64_t feature) const {

@@ -31,8 +31,7 @@ void log_report(Log& log, const std::string& source, const ReadReport& report) {
   for (const std::string& example : report.examples) log.warning(example);
 }
 
-SampleReadOptions sample_read_options(const Config& config, int threads, int part, int parts) {
-  const DataConfig& data = config.data;
+SampleReadOptions sample_read_options(const DataConfig& data, int threads, int part, int parts) {
   SampleReadOptions options;
   options.columns.label = data.label;
   options.columns.weight = data.weight;

@@ -14,7 +14,7 @@ RatingReadOptions read_options(const Config& config, int threads, int part = 0, 
 void log_report(Log& log, const std::string& source, const ReadReport& report);
 
 /// Names of columns are those of TFRecord and HDF5. Errors: ErrorKind::usage.
-SampleReadOptions sample_read_options(const Config& config, int threads, int part = 0,
+SampleReadOptions sample_read_options(const DataConfig& data, int threads, int part = 0,
                                       int parts = 1);
 
 /// By data.format, else by what the source is; true: open_samples reads it.
