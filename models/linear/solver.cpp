@@ -50,14 +50,6 @@ std::string title(LossKind kind) {
   return "";
 }
 
-bool has_kink(LossKind kind) { return kind == LossKind::hinge || kind == LossKind::quantile; }
-
-/// The optimizer that "auto" means: Newton's method where the objective is smooth, else OWL-QN for l1.
-std::string choose_optimizer(const LinearConfig& config, const Loss& loss) {
-  if (config.optimizer != "auto") return config.optimizer;
-  if (has_kink(loss.kind)) return "adagrad";
-  return config.l1 > 0 ? "owlqn" : "newton_cg";
-}
 }  // namespace
 
 Loss linear_loss(const LinearConfig& config, int num_classes) {
@@ -89,15 +81,14 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
           shape.num_features);
   require(static_cast<std::int64_t>(mine.labels.size()) == mine.rows(), "{} labels of {} rows",
           mine.labels.size(), mine.rows());
-  LinearConfig own = config;
-  own.optimizer = choose_optimizer(config, loss);
-  own = with_defaults(own);
+  const LinearConfig own = with_defaults(config);
   const std::string what =
       title(loss.kind) +
       (shape.outputs > 1 && loss.kind != LossKind::softmax ? ", one class against the rest" : "");
   const bool smooth_only =
       own.optimizer == "lbfgs" || own.optimizer == "owlqn" || own.optimizer == "newton_cg";
-  expect(!(smooth_only && has_kink(loss.kind)), ErrorKind::usage,
+  expect(!(smooth_only && (loss.kind == LossKind::hinge || loss.kind == LossKind::quantile)),
+         ErrorKind::usage,
          "optimizer \"{}\" needs a smooth loss, and this one has a kink; use "
          "\"coordinate_descent\", or a mini-batch optimizer such as \"adagrad\"",
          own.optimizer);

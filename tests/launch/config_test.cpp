@@ -72,6 +72,64 @@ TEST(Config, CommandLineBeatsEnvironment) {
   ::unsetenv("GRADMILL_MODEL_NUM_FACTORS");
 }
 
+TEST(Config, KeysOfAnotherKindOfModelAreNamed) {
+  EXPECT_EQ(error_of(
+                [] {
+                  parse({"train", "linear", "--data", "x", "--num-factors", "3"});
+                },
+                ErrorKind::usage),
+            "-k,--num-factors: model.num_factors does not apply to a model of kind \"linear\"");
+  error_of([] { parse({"train", "mf", "--data", "x", "--l1", "1"}); }, ErrorKind::usage);
+  Config mf;
+  load_config_text(mf, "[[features]]\ncolumn = \"a\"\n[data]\ntrain = \"x\"\n", "c.toml");
+  complete(mf);
+  EXPECT_NE(error_of([&] { validate(mf); }, ErrorKind::usage).find("c.toml:1"), std::string::npos);
+}
+
+TEST(Config, AFlagMeansTheKeyOfTheModelsKind) {
+  EXPECT_EQ(parse({"train", "mf", "--data", "x", "--l2", "0.5"}).config.mf.regularization, 0.5);
+  const Config linear = parse({"train", "linear", "--data", "x", "--l2", "0.5", "-b", "12", "-q",
+                               "a,b", "-q", "c,d", "--text", "t,u"})
+                            .config;
+  EXPECT_EQ(linear.linear.l2, 0.5);
+  EXPECT_EQ(linear.data.hash_bits, 12);
+  EXPECT_EQ(linear.data.interactions, (std::vector<std::string>{"a*b", "c*d"}));
+  EXPECT_EQ(linear.data.text, (std::vector<std::string>{"t", "u"}));
+}
+
+TEST(Config, DefaultsDependOnTheOptimizer) {
+  const auto of = [](const char* optimizer) {
+    return parse({"train", "linear", "--data", "x", "--optimizer", optimizer}).config;
+  };
+  EXPECT_EQ(of("lbfgs").train.epochs, 1000);
+  EXPECT_EQ(of("lbfgs").checkpoint.seconds, 30);
+  EXPECT_EQ(of("adagrad").train.epochs, 15);
+  EXPECT_EQ(of("adagrad").checkpoint.seconds, 0);
+  EXPECT_EQ(parse({"train", "linear", "--data", "x", "--loss", "hinge"}).config.train.epochs, 15);
+}
+
+TEST(Config, ALinearConfigurationReadsBackTheSame) {
+  Config config;
+  load_config_text(config,
+                   "[data]\nmissing_values = [\"?\", \"a,b\"]\n[[features]]\ncolumn = \"t\"\n"
+                   "kind = \"text\"\n[[features]]\ncolumns = [\"a\", \"b\"]\n"
+                   "kind = \"interaction\"\n[model]\nkind = \"linear\"\n",
+                   "c.toml");
+  EXPECT_EQ(config.data.missing_values, (std::vector<std::string>{"?", "a,b"}));
+  ASSERT_EQ(config.features.size(), 2u);
+  const std::string text = to_toml(config);
+  EXPECT_EQ(text.find("num_factors"), std::string::npos);
+  Config back;
+  load_config_text(back, text, "x.toml");
+  EXPECT_EQ(to_toml(back), text);
+  EXPECT_EQ(back.features[1].columns, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(model_toml(back), model_toml(config));
+  error_of([&] { load_config_text(back, "[[features]]\ncolum = \"t\"\n", "x"); }, ErrorKind::usage);
+  error_of([&] { load_config_text(back, "[[features]]\nkind = \"text\"\n", "x"); },
+           ErrorKind::usage);
+  error_of([&] { load_config_text(back, "[optimizer]\nl2 = [1, 2]\n", "x"); }, ErrorKind::usage);
+}
+
 TEST(Options, MistakesAreNamedWithTheNearest) {
   EXPECT_NE(error_of(
                 [] {
