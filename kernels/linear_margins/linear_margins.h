@@ -11,7 +11,8 @@ namespace gradmill {
 ///          Indices beyond n do not occur; N may be 0.
 /// Bytes    sparse: 8 nnz (4 without values) + 8 N + gathers of 4 C nnz + 4 C N written; dense: 4 N n.
 /// FLOPs    2 C nnz (dense: 2 C N n).
-/// Order    fixed by the row alone.
+/// Order    CPU: fixed by the row alone. CUDA: by the row and where its entries lie; sparse rows are cut into
+///          pieces of 4096 steps over entries and ends of rows, whatever their lengths.
 struct LinearMarginsArgs {
   SampleMatrix matrix;
   MatrixView<const float> coefficients;

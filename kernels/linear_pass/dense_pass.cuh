@@ -58,7 +58,7 @@ __device__ inline void tile_products(const float* tile, int rows, int n, const f
 
 /// t_r = row(r, <x_r, w>, partials); partial[block, j] = sum over the block's rows of t_r x[r, j].
 template <bool kForward, bool kBackward, bool kSquared, class Row>
-__global__ void __launch_bounds__(kSegmentThreads)
+__global__ void __launch_bounds__(kSegmentThreads, 2)
     dense_pass_kernel(MatrixView<const float> x, const float* w, Row row, DenseCut cut, bool flat,
                       int lanes, float* partial, double* partials) {
   extern __shared__ float4 area[];

@@ -21,7 +21,7 @@ struct RowCarries {
 
 /// end(row, c, sum) for every row and output; then, by one lane, end.finish(row).
 template <bool kSquared, class End>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 4)
     segment_rows_kernel(Segments s, MatrixView<const float> x, std::int64_t steps_each,
                         std::int64_t pieces, End end, RowCarries carries) {
   const std::int64_t piece = (std::int64_t{blockIdx.x} * kRowThreads + threadIdx.x) / kWarp;

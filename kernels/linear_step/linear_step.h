@@ -20,7 +20,7 @@ namespace gradmill {
 /// Shapes   matrix [B, n]; labels [B]; weights [B] or empty; parameters [n + 1, C], row stride >= C;
 ///          row_losses [B]; slopes [B, C].
 /// Bytes    8 nnz (4 without values) + gathers of 4 C nnz + 8 B (C + 2).     FLOPs  2 C nnz.
-/// Order    fixed by the row alone.
+/// Order    CPU: fixed by the row alone. CUDA: by the row and where its entries lie.
 struct LinearBatchSlopesArgs {
   SampleMatrix matrix;  // rows only
   VectorView<const float> labels;
