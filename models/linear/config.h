@@ -32,7 +32,7 @@ struct LinearConfig {
   double learning_rate = -1;  // negative: the optimizer's default
   std::int64_t global_batch = 256;
   std::string schedule = "constant";  // constant, linear, cosine, step, inverse_sqrt
-  std::int64_t planned_epochs = 0;  // of the run, for schedules that end; 0: constant
+  std::int64_t planned_epochs = 0;    // of the run, for schedules that end; 0: constant
   std::int64_t warmup_steps = 0;
   double momentum = 0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adam, adamw

@@ -1,5 +1,6 @@
 #include "models/linear/solver.h"
 
+#include "models/linear/coordinate_descent.h"
 #include "models/linear/mini_batch.h"
 #include "models/linear/newton_cg.h"
 #include "models/linear/quasi_newton.h"
@@ -50,6 +51,23 @@ std::string title(LossKind kind) {
   return "";
 }
 
+void require_dual(const Context& ctx, const Communicator& comm, const LinearConfig& config,
+                  const Loss& loss) {
+  const char* const name = "optimizer \"coordinate_descent\"";
+  expect(loss.kind == LossKind::hinge || loss.kind == LossKind::squared_hinge, ErrorKind::usage,
+         "{} is for the losses hinge and squared_hinge; use \"auto\"", name);
+  expect(config.l1 == 0 && config.l2 > 0, ErrorKind::usage,
+         "{} needs l2 above 0 and l1 0, not l2 {} and l1 {}", name, config.l2, config.l1);
+  expect(!config.intercept, ErrorKind::usage,
+         "{} has no unregularized intercept; set intercept = false, or add a feature that is 1",
+         name);
+  expect(comm.world_size() == 1, ErrorKind::usage,
+         "{} runs in one process, and this run has {}; use \"adagrad\", or \"newton_cg\" with "
+         "squared_hinge",
+         name, comm.world_size());
+  expect(!ctx.is_cuda(), ErrorKind::usage,
+         "{} runs on the CPU; set device = \"cpu\", or use \"adagrad\"", name);
+}
 }  // namespace
 
 Loss linear_loss(const LinearConfig& config, int num_classes) {
@@ -94,8 +112,6 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
          own.optimizer);
   expect(!(own.l1 > 0 && (own.optimizer == "lbfgs" || own.optimizer == "newton_cg")),
          ErrorKind::usage, "optimizer \"{}\" cannot do l1; use \"owlqn\"", own.optimizer);
-  expect(own.optimizer != "coordinate_descent", ErrorKind::usage,
-         "optimizer \"coordinate_descent\" is not there yet; use \"auto\"");
   expect(own.history >= 1 && own.history <= kMaxHistory, ErrorKind::usage,
          "optimizer.history is {}; it must be in [1, {}]", own.history, kMaxHistory);
   expect(own.exchange != "sharded", ErrorKind::usage,
@@ -105,6 +121,12 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
     return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
                                              std::move(mine), std::move(order),
                                              what + ", " + own.optimizer);
+  if (own.optimizer == "coordinate_descent") {
+    require_dual(ctx, comm, own, loss);
+    return std::make_unique<CoordinateDescentSolver>(ctx, host, comm, own, seed, shape, loss,
+                                                     std::move(mine), std::move(order),
+                                                     what + ", dual coordinate descent");
+  }
   if (own.optimizer == "newton_cg")
     return std::make_unique<NewtonSolver>(ctx, host, comm, own, shape, loss, std::move(mine),
                                           std::move(order), what + ", Newton-CG");

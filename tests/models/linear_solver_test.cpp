@@ -94,6 +94,35 @@ TEST(LinearSolver, FullBatchReachesTheMinimum) {
   }
 }
 
+TEST(LinearSolver, CoordinateDescentClosesTheDualityGap) {
+  const Context ctx = Context::cpu(2);
+  for (const int classes : {2, 3}) {
+    const Samples samples = linear_problem(600, 40, classes, 5, true);
+    LinearConfig config = config_of({"coordinate_descent", "squared_hinge", classes, 0});
+    config.intercept = false;
+    config.tolerance = 1e-6;
+    const Trained dual = train(ctx, config, classes, samples, 5000);
+    EXPECT_EQ(dual.solver->why_stopped().substr(0, 11), "duality gap");
+    const LinearShape shape = linear_shape(config, 40, classes);
+    const Loss loss = linear_loss(config, classes);
+    const double value = objective(samples, loss, shape, config, dual.parameters).value;
+    EXPECT_NEAR(dual.solver->loss(), value, 1e-6 * value);
+    config.optimizer = "newton_cg";
+    const Trained primal = train(ctx, config, classes, samples, 500);
+    EXPECT_NEAR(value, objective(samples, loss, shape, config, primal.parameters).value,
+                2e-6 * static_cast<double>(shape.outputs));
+    // Hinge: no other solver to compare with, but the gap is a proof.
+    config.optimizer = "coordinate_descent";
+    config.loss = "hinge";
+    const Trained hinge = train(ctx, config, classes, samples, 5000);
+    EXPECT_EQ(hinge.solver->why_stopped().substr(0, 11), "duality gap");
+    EXPECT_NEAR(
+        hinge.solver->loss(),
+        objective(samples, linear_loss(config, classes), shape, config, hinge.parameters).value,
+        1e-6);
+  }
+}
+
 TEST(LinearSolver, MiniBatchesComeNearTheMinimum) {
   const Context ctx = Context::cpu(1);
   const Samples samples = linear_problem(3000, 40, 2, 5);
@@ -136,14 +165,16 @@ TEST(LinearSolver, L1MakesZerosInMiniBatches) {
 TEST(LinearSolver, StateIsAllThatDecides) {
   const Context ctx = Context::cpu(2);
   const auto comm = make_self_communicator();
-  for (const Case& c : {Case{"lbfgs", "logistic", 2, 0}, Case{"owlqn", "softmax", 3, 1e-3},
-                        Case{"newton_cg", "logistic", 2, 0}, Case{"sgd", "logistic", 2, 0},
-                        Case{"adagrad", "softmax", 3, 1e-4}, Case{"adam", "squared", 0, 0},
-                        Case{"ftrl", "logistic", 2, 1e-3}}) {
+  for (const Case& c :
+       {Case{"lbfgs", "logistic", 2, 0}, Case{"owlqn", "softmax", 3, 1e-3},
+        Case{"newton_cg", "logistic", 2, 0}, Case{"sgd", "logistic", 2, 0},
+        Case{"adagrad", "softmax", 3, 1e-4}, Case{"adam", "squared", 0, 0},
+        Case{"ftrl", "logistic", 2, 1e-3}, Case{"coordinate_descent", "hinge", 2, 0}}) {
     SCOPED_TRACE(c.optimizer);
     const Samples samples = linear_problem(500, 30, c.classes, 8);
     LinearConfig config = config_of(c);
     config.momentum = std::string(c.optimizer) == "sgd" ? 0.5 : 0;
+    config.intercept = std::string(c.optimizer) != "coordinate_descent";
     const LinearShape shape = linear_shape(config, 30, c.classes);
     const auto make = [&] {
       return make_linear_solver(ctx, ctx, *comm, config, 3, shape, samples);
@@ -207,6 +238,9 @@ TEST(LinearSolver, RefusesWhatDoesNotFit) {
   EXPECT_EQ(refused({"lbfgs", "hinge", 2, 0}, 2).kind(), ErrorKind::usage);
   EXPECT_EQ(refused({"newton_cg", "logistic", 2, 1e-3}, 2).kind(), ErrorKind::usage);
   EXPECT_EQ(refused({"lbfgs", "logistic", 0, 0}, 0).kind(), ErrorKind::usage);
+  EXPECT_EQ(refused({"coordinate_descent", "logistic", 2, 0}, 2).kind(), ErrorKind::usage);
+  EXPECT_EQ(refused({"coordinate_descent", "hinge", 2, 0}, 2).kind(),
+            ErrorKind::usage);  // intercept
   Samples none;
   none.num_features = 5;
   EXPECT_EQ(error_of([&] {
