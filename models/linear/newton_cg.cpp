@@ -6,8 +6,8 @@
 namespace gradmill {
 namespace {
 constexpr int kMaxConjugateSteps = 200, kMaxTrials = 20;
-constexpr double kForcing = 0.1;  // of the gradient, what conjugate gradients may leave
-constexpr double kDamping = 99;   // the preconditioner: diagonal + kDamping l2
+constexpr double kForcing = 0.4;  // of the gradient, what conjugate gradients may leave
+constexpr double kDamping = 5;    // the preconditioner: diagonal + kDamping l2
 constexpr double kNoise = 1e-8;   // of the objective, relative: losses are single precision
 constexpr std::size_t kRadius = 0, kHasDiagonal = 1;  // places in memory_
 }  // namespace
