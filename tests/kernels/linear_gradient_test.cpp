@@ -59,8 +59,8 @@ struct Outcome {
 };
 
 Outcome run(const Context& ctx, const Samples& samples, const Loss& loss, std::int64_t outputs,
-        const std::vector<float>& coefficients, const std::vector<float>& intercepts,
-        const std::vector<float>& direction) {
+            const std::vector<float>& coefficients, const std::vector<float>& intercepts,
+            const std::vector<float>& direction) {
   SampleStore store(ctx, ctx, samples, {});
   const auto piece = store.piece(0);
   const std::int64_t rows = samples.rows(), n = samples.num_features;

@@ -99,7 +99,7 @@ TEST_F(LinearRun, EveryOptimizerResumesToTheSameBits) {
     };
     part(optimizer + "-whole", "4");
     for (const char* epochs : {"2", "4"}) part(optimizer + "-parts", epochs);
-    for (const std::string& place : {"/model", "/checkpoints/step-00000004"})
+    for (const std::string place : {"/model", "/checkpoints/step-00000004"})
       EXPECT_EQ(tensors(optimizer + "-whole" + place), tensors(optimizer + "-parts" + place))
           << optimizer << place;
     EXPECT_EQ(read_metrics(path(optimizer + "-parts") + "/metrics.jsonl").size(), 4u);

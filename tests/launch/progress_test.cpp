@@ -26,7 +26,8 @@ ProgressState example() {
 
 TEST(Progress, WholeLine) {
   EXPECT_EQ(progress_line(example(), 0),
-            "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s (650k/rank)  data 2%  comm "
+            "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s (650k/rank)  data "
+            "2%  comm "
             "11%  eta 03:10");
   ProgressState bare;
   bare.epoch = 1;
@@ -34,9 +35,9 @@ TEST(Progress, WholeLine) {
 }
 
 TEST(Progress, NarrowLinesKeepWhatMatters) {
-  EXPECT_EQ(
-      progress_line(example(), 98),
-      "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s  data 2%  comm 11%  eta 03:10");
+  EXPECT_EQ(progress_line(example(), 98),
+            "epoch 2/3  42%  step 1200  loss 0.4312  rmse 0.91  5.2M ratings/s  data 2%  comm 11%  "
+            "eta 03:10");
   EXPECT_EQ(progress_line(example(), 40), "epoch 2/3  42%  loss 0.4312  eta 03:10");
   for (int width = 1; width < 120; ++width) {
     const std::string line = progress_line(example(), width);
