@@ -23,9 +23,11 @@ std::unique_ptr<RecordStream> open_records(const std::string& path,
          path);
   if (source.format == RatingFormat::hdf5) return open_hdf5_records(source.files, options);
   if (source.format == RatingFormat::tfrecord) return open_tfrecord_records(source.files, options);
-  const bool json = is_json(source.files[0]);
+  using Text = RecordReadOptions::Text;
+  const bool by_name = options.text == Text::by_name;
+  const bool json = by_name ? is_json(source.files[0]) : options.text == Text::json;
   for (const std::string& file : source.files)
-    expect(is_json(file) == json, ErrorKind::data,
+    expect(!by_name || is_json(file) == json, ErrorKind::data,
            "{}: {} is {}, but {} is {}; give files of one format", path, source.files[0],
            json ? "JSON lines" : "delimited text", file, json ? "delimited text" : "JSON lines");
   return json ? open_json_records(source.files, options) : open_csv_records(source.files, options);

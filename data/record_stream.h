@@ -55,7 +55,8 @@ struct RecordChunk {
 
 struct RecordReadOptions {
   std::vector<ColumnSpec> columns;  // to read; empty: all, their kinds found from the first records
-  std::string delimiter;            // text; empty: found
+  enum class Text : std::uint8_t { by_name, csv, json } text = Text::by_name;  // of text files
+  std::string delimiter;                                                       // text; empty: found
   enum class Header : std::uint8_t { detect, yes, no } header = Header::detect;
   bool quotes = true;  // text: RFC 4180 quotes; false: '"' is a character like any other
   std::vector<std::string> missing = {"", "?", "NA", "N/A", "nan", "NaN", "null"};

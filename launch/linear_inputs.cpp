@@ -118,6 +118,10 @@ RecordReadOptions record_options(const DataConfig& data, int threads, int part, 
                    : data.header == "no" ? RecordReadOptions::Header::no
                                          : RecordReadOptions::Header::detect;
   options.quotes = data.quotes;
+  using Text = RecordReadOptions::Text;
+  options.text = data.format == "csv"     ? Text::csv
+                 : data.format == "jsonl" ? Text::json
+                                          : Text::by_name;
   if (!data.missing_values.empty()) options.missing = data.missing_values;
   options.bad_records = data.bad_records == "skip" ? BadRecords::skip : BadRecords::fail;
   options.threads = threads;

@@ -232,6 +232,14 @@ TEST_F(LinearRun, BadInputHasItsExitCode) {
             ErrorKind::preempted);
 }
 
+TEST_F(LinearRun, TheFormatCanBeSaid) {
+  std::string text;
+  for (int i = 0; i < 40; ++i)
+    text += i % 2 ? "{\"x\":1.5,\"label\":\"a\"}\n" : "{\"x\":-1,\"label\":\"b\"}\n";
+  train("a", folder_.write("lines.txt", text), {"--format", "jsonl", "--holdout", "0"});
+  EXPECT_EQ(model("a").inputs().feature_name(0), "x");
+}
+
 TEST_F(LinearRun, ClassWeightsMoveTheIntercept) {
   std::string text;
   for (int i = 0; i < 90; ++i) text += i % 9 ? "-1 1:1\n" : "1 1:1\n";
