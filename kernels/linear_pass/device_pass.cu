@@ -14,7 +14,7 @@ namespace {
 constexpr int kTransposeTile = 32, kTransposeRows = 8;
 constexpr std::int64_t kSumRows = 1024;      // a block's of column_sums
 constexpr std::int64_t kProductRows = 8192;  // summed in single precision by cuBLAS
-constexpr std::int64_t kStepsEach = 256;     // of a warp
+constexpr std::int64_t kLeastSteps = 256, kMostSteps = 2048, kPieces = 16384;  // of warps
 
 template <class T>
 __global__ void __launch_bounds__(kTransposeTile* kTransposeRows)
@@ -97,7 +97,11 @@ void sparse_product(const Context& ctx, const CsrView<const float>& columns,
   Workspace::Scope scratch(ctx);
   const MatrixView<double> by_feature{scratch.take<double>(columns.rows * t.cols).data,
                                       columns.rows, t.cols, t.cols, ctx.device()};
-  segment_rows<kSquared>(ctx, Segments(columns), t, kStepsEach, StoreProducts{by_feature});
+  // Long pieces leave fewer sums open.
+  const Segments segments(columns);
+  const std::int64_t steps =
+      std::clamp(ceil_div(segments.most_steps(), kPieces), kLeastSteps, kMostSteps);
+  segment_rows<kSquared>(ctx, segments, t, steps, StoreProducts{by_feature});
   transpose_matrix<double>(ctx, by_feature, product);
 }
 
