@@ -23,19 +23,12 @@ Parameters::Parameters(const Context& ctx, std::vector<ParameterSpec> specs)
   gradients_.zero();
 }
 
-MatrixView<float> Parameters::values(std::size_t tensor) {
+MatrixView<float> Parameters::within(VectorView<float> flat, std::size_t tensor) const {
   const ParameterSpec& spec = specs_[tensor];
-  auto view = values_.matrix(spec.rows, spec.cols, spec.cols);
-  view.data += offsets_[tensor];
-  return view;
+  return {flat.data + offsets_[tensor], spec.rows, spec.cols, spec.cols, flat.device};
 }
-
-MatrixView<float> Parameters::gradients(std::size_t tensor) {
-  const ParameterSpec& spec = specs_[tensor];
-  auto view = gradients_.matrix(spec.rows, spec.cols, spec.cols);
-  view.data += offsets_[tensor];
-  return view;
-}
+MatrixView<float> Parameters::values(std::size_t tensor) { return within(values(), tensor); }
+MatrixView<float> Parameters::gradients(std::size_t tensor) { return within(gradients(), tensor); }
 
 std::vector<StateTensor> Parameters::state() {
   std::vector<StateTensor> tensors;

@@ -27,6 +27,8 @@ class Parameters {
   std::int64_t penalized() const {
     return penalized_;
   }  // elements of penalized tensors, padding included
+  /// A tensor within `flat`, which has the layout of values() (averages, an optimizer's slots).
+  MatrixView<float> within(VectorView<float> flat, std::size_t tensor) const;
   MatrixView<float> values(std::size_t tensor);
   MatrixView<float> gradients(std::size_t tensor);
   VectorView<float> values() { return values_.view(); }

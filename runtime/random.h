@@ -33,7 +33,9 @@ enum class RandomStream : std::uint32_t {
   init_items = 2,
   shuffle = 3,
   split = 4,
-  negative = 5
+  negative = 5,
+  init_weights = 6,
+  dropout = 7
 };
 
 GRADMILL_HD inline Philox4 random_bits(std::uint64_t seed, RandomStream stream, std::uint64_t index,

@@ -5,6 +5,7 @@
 
 #include "kernels/linear_pass/linear_pass.h"
 #include "kernels/vector_ops/vector_ops.h"
+#include "models/schedule.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
 #include "runtime/trace.h"
@@ -27,22 +28,6 @@ Buffer<float> zeros(const Context& ctx, std::int64_t size) {
   return buffer;
 }
 }  // namespace
-
-double learning_rate(const LinearConfig& config, std::int64_t step, std::int64_t planned) {
-  const auto t = static_cast<double>(step);
-  double rate = config.learning_rate;
-  if (step < config.warmup_steps) rate *= (t + 1) / static_cast<double>(config.warmup_steps);
-  if (config.schedule == "inverse_sqrt") {
-    const double from = std::max<double>(static_cast<double>(config.warmup_steps), 1);
-    return rate * std::sqrt(from / std::max(t + 1, from));
-  }
-  if (config.schedule == "constant" || planned <= 0) return rate;
-  const auto all = static_cast<double>(planned);
-  const double done = std::clamp(t / all, 0.0, 1.0);
-  if (config.schedule == "linear") return rate * (1 - done);
-  if (config.schedule == "cosine") return rate * 0.5 * (1 + std::cos(3.141592653589793 * done));
-  return rate * (done < 0.5 ? 1.0 : done < 0.75 ? 0.1 : 0.01);  // step
-}
 
 MiniBatchSolver::MiniBatchSolver(const Context& ctx, const Context& host, Communicator& comm,
                                  const LinearConfig& config, std::uint64_t seed,
@@ -99,8 +84,9 @@ bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
   std::vector<float> cumulative{0};
   std::vector<double> rates;
   double sum = 0;
+  const Schedule schedule{config_.schedule, config_.learning_rate, config_.warmup_steps, planned};
   for (std::int64_t s = 0; s < steps; ++s) {
-    rates.push_back(learning_rate(config_, first + s, planned));
+    rates.push_back(learning_rate(schedule, first + s));
     cumulative.push_back(static_cast<float>(sum += rates.back()));
   }
   rates_.upload({cumulative.data(), cumulative.size()});

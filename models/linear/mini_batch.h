@@ -8,9 +8,6 @@
 
 namespace gradmill {
 
-/// The learning rate of step t (from 0) of `planned` steps (0: unknown).
-double learning_rate(const LinearConfig& config, std::int64_t step, std::int64_t planned);
-
 class MiniBatchSolver final : public LinearSolver {
  public:
   MiniBatchSolver(const Context& ctx, const Context& host, Communicator& comm,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace gradmill {
 
@@ -33,6 +34,7 @@ struct MlpConfig {
   std::int64_t accumulate = 1;  // pieces that a global batch is computed in
   std::string schedule =
       "constant";  // constant, linear, cosine, step, inverse_sqrt, one_cycle, plateau
+  std::int64_t planned_epochs = 0;  // of the run, for schedules that end; 0: constant
   std::int64_t warmup_steps = 0;
   double clip_norm = 0;  // 0: no clipping
   double average_decay =
@@ -41,6 +43,10 @@ struct MlpConfig {
   std::string freeze;              // names of tensors that stay as they are: "hidden.0,embedding"
   std::string on_nonfinite = "abort";  // abort, skip
 };
+
+/// The widths that `hidden` lists; none: a linear model.
+/// Errors: ErrorKind::usage if it is no list of positive numbers.
+std::vector<std::int64_t> hidden_widths(const MlpConfig& config);
 
 MlpConfig with_defaults(MlpConfig config);
 /// Errors: ErrorKind::usage naming the key, its value and what is allowed.

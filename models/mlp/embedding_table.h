@@ -1,0 +1,68 @@
+// A table of embeddings with its optimizer, the same on every rank.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "kernels/embedding/embedding.h"
+#include "models/state_tensor.h"
+#include "runtime/buffer.h"
+
+namespace gradmill {
+
+class EmbeddingTable {
+ public:
+  struct Options {
+    std::string name;
+    std::int64_t rows = 0, dim = 0;
+    bool row_wise = false;    // row-wise Adagrad; else `optimizer`, lazily
+    OptimizerStep optimizer;  // its kind and momentum decide the slots
+    float limit = 0;          // rows begin uniform in [-limit, limit)
+    std::uint32_t draw = 0;   // tells tables apart
+  };
+  EmbeddingTable(const Context& ctx, Communicator& comm, Options options, std::uint64_t seed);
+
+  void gather(const EmbeddingBags& bags, MatrixView<float> out);
+  /// The optimizer's step with gradient [B, F dim] of what gather() gave; one rank only.
+  void update(const EmbeddingBags& bags, MatrixView<const float> gradient,
+              const OptimizerStep& optimizer, std::int32_t step);
+
+  /// The same in parts, on any number of ranks: sums of the gradient by row, of all ranks' batches, exchanged as
+  /// the rows that occur; collective.
+  void sum(const EmbeddingBags& bags, MatrixView<const float> gradient);
+  /// |sums|; not finite if one of them is not. Waits for the device.
+  double norm();
+  /// The optimizer's step with the sums times `scale`.
+  void apply(const OptimizerStep& optimizer, std::int32_t step, float scale);
+
+  void add_state(std::vector<StateTensor>& tensors);
+  std::int64_t bytes_exchanged() const { return bytes_exchanged_; }
+
+ private:
+  void sort(const EmbeddingBags& bags);
+  void add_up(const EmbeddingBags& bags, MatrixView<const float> gradient);
+  void grow_counting(std::int64_t size);
+  EmbeddingUpdateArgs sorted_args(const EmbeddingBags& bags, MatrixView<const float> gradient);
+  void step_with(EmbeddingUpdateArgs args, const OptimizerStep& optimizer, std::int32_t step);
+  MatrixView<float> table() { return table_.matrix(options_.rows, options_.dim, options_.dim); }
+
+  const Context& ctx_;
+  Communicator& comm_;
+  const Options options_;
+  const std::int64_t slot_columns_;
+  Buffer<float> table_, slots_;
+  Buffer<std::int32_t> seen_;
+  // Entries of a batch by row.
+  Buffer<std::int32_t> ids_, order_, bag_of_;
+  Buffer<std::int64_t> starts_, count_;
+  // Sums [distinct_, dim] of the rows ids_.
+  std::int64_t distinct_ = 0;
+  Buffer<float> sums_, scales_, all_sums_, flags_;
+  Buffer<double> norm_;
+  Buffer<std::int32_t> counting_, all_ids_;  // counting_: 0, 1, 2, ...
+  Buffer<std::int64_t> counting_starts_;
+  std::int64_t bytes_exchanged_ = 0;
+};
+
+}  // namespace gradmill

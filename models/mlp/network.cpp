@@ -1,0 +1,225 @@
+#include "models/mlp/network.h"
+
+#include <cmath>
+
+#include "kernels/dropout/dropout.h"
+#include "kernels/gemm/gemm.h"
+#include "runtime/expect.h"
+#include "runtime/random.h"
+
+namespace gradmill {
+
+std::vector<ParameterSpec> MlpNetwork::specs(const MlpArchitecture& a) {
+  std::vector<ParameterSpec> specs;
+  std::int64_t inputs = a.inputs;
+  for (std::size_t l = 0; l < a.hidden.size(); ++l) {
+    const std::string name = "hidden." + std::to_string(l);
+    specs.push_back({name + ".weight", a.hidden[l], inputs, true});
+    specs.push_back({name + ".bias", a.hidden[l], 1, false});
+    inputs = a.hidden[l];
+  }
+  specs.push_back({"output.weight", a.outputs, inputs, true});
+  specs.push_back({"output.bias", a.outputs, 1, false});
+  if (a.wide && a.dense > 0) specs.push_back({"wide.weight", a.outputs, a.dense, true});
+  return specs;
+}
+
+MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::uint64_t seed,
+                       std::int64_t max_rows)
+    : ctx_(ctx),
+      architecture_(std::move(architecture)),
+      seed_(seed),
+      parameters_(ctx, specs(architecture_)) {
+  std::int64_t inputs = architecture_.inputs;
+  const bool unfused = architecture_.dropout > 0;
+  for (std::size_t l = 0; l < architecture_.hidden.size(); ++l) {
+    const std::int64_t outputs = architecture_.hidden[l];
+    Layer layer{
+        inputs, outputs, 2 * l, 2 * l + 1, architecture_.residual && inputs == outputs && l > 0,
+        {},     {},      {},    {}};
+    const std::int64_t size = max_rows * stride(outputs);
+    layer.out = Buffer<float>(ctx, size);
+    layer.gradient = Buffer<float>(ctx, size);
+    if (unfused || layer.residual || needs_pre_activation(architecture_.activation))
+      layer.kept = Buffer<float>(ctx, size);
+    if (unfused || layer.residual) layer.product = Buffer<float>(ctx, size);
+    layers_.push_back(std::move(layer));
+    inputs = outputs;
+  }
+  output_weights_ = 2 * layers_.size();
+  output_bias_ = output_weights_ + 1;
+  wide_ = output_bias_ + 1;
+  initialize(seed);
+}
+
+/// Glorot, Bengio, AISTATS'10: uniform in +-sqrt(6 / (in + out)); He, Zhang, Ren, Sun, ICCV'15: normal with
+/// variance 2 / in. Element e of tensor t is made from (seed, e, t).
+void MlpNetwork::initialize(std::uint64_t seed) {
+  const bool rectifies = architecture_.activation != Activation::tanh &&
+                         architecture_.activation != Activation::identity;
+  std::vector<float> values(static_cast<std::size_t>(parameters_.size()), 0.0f);
+  for (std::size_t t = 0; t < parameters_.specs().size(); ++t) {
+    const ParameterSpec& spec = parameters_.specs()[t];
+    if (!spec.penalized || t == wide_) continue;  // biases and the linear part begin at 0
+    const MatrixView<float> to =
+        parameters_.within({values.data(), static_cast<std::int64_t>(values.size()), {}}, t);
+    const auto in = static_cast<float>(spec.cols), out = static_cast<float>(spec.rows);
+    const float deviation = std::sqrt(2 / in), limit = std::sqrt(6 / (in + out));
+    for (std::int64_t e = 0; e < spec.rows * spec.cols; ++e) {
+      const auto index = static_cast<std::uint64_t>(e);
+      const auto draw = static_cast<std::uint32_t>(t);
+      to.data[e] =
+          rectifies && t != output_weights_
+              ? deviation * random_normal(seed, RandomStream::init_weights, index, draw).a
+              : limit *
+                    (2 * to_unit(random_bits(seed, RandomStream::init_weights, index, draw).x[0]) -
+                     1);
+    }
+  }
+  copy_bytes(ctx_, parameters_.values().data, ctx_.device(), values.data(), Device{},
+             values.size() * sizeof(float));
+  ctx_.synchronize();
+}
+
+MatrixView<const float> MlpNetwork::kept(Layer& layer) const {
+  if (!is_plain(layer) || needs_pre_activation(architecture_.activation))
+    return rows_of(layer.kept, layer.outputs);
+  return rows_of(layer.out, layer.outputs);
+}
+
+void MlpNetwork::forward(MatrixView<const float> input, VectorView<float> flat, const MlpPass& pass,
+                         bool add_to_margins, MatrixView<float> margins) {
+  require(input.cols == architecture_.inputs && margins.cols == architecture_.outputs &&
+              input.rows == margins.rows,
+          "mlp: [{}, {}] to [{}, {}]", input.rows, input.cols, margins.rows, margins.cols);
+  input_ = input;
+  flat_ = flat;
+  pass_ = pass;
+  rows_ = input.rows;
+  for (std::size_t l = 0; l < layers_.size(); ++l) layer_forward(l);
+  GemmArgs args;
+  if (architecture_.wide && architecture_.dense > 0) {
+    args.a = {input.data, rows_, architecture_.dense, input.stride, input.device};
+    args.b = parameters_.within(flat, wide_);
+    args.transpose_b = true;
+    args.accumulate = add_to_margins;
+    args.c = margins;
+    gemm(ctx_, args);
+    add_to_margins = true;
+  }
+  args = {};
+  args.a = input_of(layers_.size());
+  args.b = parameters_.within(flat, output_weights_);
+  args.transpose_b = true;
+  args.accumulate = add_to_margins;
+  args.finish = GemmArgs::Finish::bias_activation;
+  args.bias = parameters_.within(flat, output_bias_).flat();
+  args.c = margins;
+  gemm(ctx_, args);
+}
+
+void MlpNetwork::layer_forward(std::size_t l) {
+  Layer& layer = layers_[l];
+  const Activation activation = architecture_.activation;
+  GemmArgs args;
+  args.a = input_of(l);
+  args.b = parameters_.within(flat_, layer.weights);
+  args.transpose_b = true;
+  args.finish = GemmArgs::Finish::bias_activation;
+  args.bias = parameters_.within(flat_, layer.bias).flat();
+  args.activation = activation;
+  const MatrixView<float> out = rows_of(layer.out, layer.outputs);
+  if (needs_pre_activation(activation)) args.kept = rows_of(layer.kept, layer.outputs);
+  if (is_plain(layer)) {
+    args.c = out;
+    return gemm(ctx_, args);
+  }
+  // The activation's value stays, for its slope; what leaves the layer is another matrix.
+  args.c = rows_of(needs_pre_activation(activation) ? layer.product : layer.kept, layer.outputs);
+  gemm(ctx_, args);
+  DropoutArgs drop;
+  drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, pass_.step,
+               static_cast<std::uint32_t>(l), pass_.positions};
+  drop.in = args.c;
+  if (layer.residual) drop.skip = input_of(l);
+  drop.out = out;
+  dropout(ctx_, drop);
+}
+
+void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
+                          MatrixView<float> input_gradient) {
+  if (architecture_.wide && architecture_.dense > 0) {
+    GemmArgs args;
+    args.a = slopes;
+    args.transpose_a = true;
+    args.b = {input_.data, rows_, architecture_.dense, input_.stride, input_.device};
+    args.c = parameters_.gradients(wide_);
+    args.accumulate = accumulate;
+    gemm(ctx_, args);
+  }
+  weight_gradients(slopes, input_of(layers_.size()), output_weights_, output_bias_, accumulate);
+  if (layers_.empty()) return input_gradients(slopes, 0, output_weights_, false, input_gradient);
+  const std::size_t last = layers_.size() - 1;
+  const MatrixView<float> gradient = rows_of(layers_[last].gradient, layers_[last].outputs);
+  input_gradients(slopes, layers_.size(), output_weights_, false, gradient);
+  layer_backward(last, gradient, accumulate, input_gradient);
+}
+
+/// gradient: dL/dx_l, or dL/dz_l where the product that made it could finish with the slope (plain layers).
+void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool accumulate,
+                                MatrixView<float> input_gradient) {
+  Layer& layer = layers_[l];
+  MatrixView<float> dz = gradient;
+  if (!is_plain(layer)) {
+    dz = rows_of(layer.product, layer.outputs);
+    DropoutGradientArgs drop;
+    drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, pass_.step,
+                 static_cast<std::uint32_t>(l), pass_.positions};
+    drop.gradient = gradient;
+    drop.activation = architecture_.activation;
+    drop.kept = kept(layer);
+    drop.out = dz;
+    dropout_gradient(ctx_, drop);
+  }
+  weight_gradients(dz, input_of(l), layer.weights, layer.bias, accumulate);
+  if (l == 0) return input_gradients(dz, 0, layer.weights, false, input_gradient);
+  // What skips the layer is already there: the gradient of its output is added to.
+  const MatrixView<float> below =
+      layer.residual ? gradient : rows_of(layers_[l - 1].gradient, layer.inputs);
+  input_gradients(dz, l, layer.weights, layer.residual, below);
+  layer_backward(l - 1, below, accumulate, input_gradient);
+}
+
+void MlpNetwork::weight_gradients(MatrixView<const float> dz, MatrixView<const float> in,
+                                  std::size_t weights, std::size_t bias, bool accumulate) {
+  GemmArgs args;
+  args.a = dz;
+  args.transpose_a = true;
+  args.b = in;
+  args.c = parameters_.gradients(weights);
+  args.accumulate = accumulate;
+  args.a_sums = parameters_.gradients(bias).flat();
+  gemm(ctx_, args);
+}
+
+/// l: the layer whose input this is; its columns that need a gradient.
+void MlpNetwork::input_gradients(MatrixView<const float> dz, std::size_t l, std::size_t weights,
+                                 bool add, MatrixView<float> to) {
+  const std::int64_t without = l == 0 ? architecture_.dense : 0;
+  const MatrixView<float> w = parameters_.within(flat_, weights);
+  if (w.cols == without) return;
+  GemmArgs args;
+  args.a = dz;
+  args.b = {w.data + without, w.rows, w.cols - without, w.stride, w.device};
+  args.accumulate = add;
+  args.c = to;
+  if (l > 0 && is_plain(layers_[l - 1])) {
+    args.finish = GemmArgs::Finish::activation_gradient;
+    args.activation = architecture_.activation;
+    args.kept = rows_of(layers_[l - 1].kept.empty() ? layers_[l - 1].out : layers_[l - 1].kept,
+                        layers_[l - 1].outputs);
+  }
+  gemm(ctx_, args);
+}
+
+}  // namespace gradmill

@@ -1,0 +1,91 @@
+// The dense layers of an MLP: parameters, forward and backward. Equations: README.md.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/activations.h"
+#include "models/parameters.h"
+
+namespace gradmill {
+
+struct MlpArchitecture {
+  std::int64_t inputs = 0;  // columns of the first layer's input: dense columns, then embeddings
+  std::int64_t dense = 0;   // those of them that need no gradient
+  std::vector<std::int64_t> hidden;
+  std::int64_t outputs = 1;
+  Activation activation = Activation::relu;
+  float dropout = 0;
+  bool residual = false;  // x_l = ... + x_{l-1} where the widths agree
+  bool wide = false;      // margins += wide x_0's dense columns
+};
+
+/// Of one forward pass.
+struct MlpPass {
+  bool training = false;  // dropout
+  std::uint32_t step = 0;
+  VectorView<const std::int32_t> positions;  // of the rows in the global batch
+};
+
+class MlpNetwork {
+ public:
+  /// Weights by Glorot (tanh, identity, output) or He (relu, gelu, silu), biases 0; the same on every device and
+  /// rank. max_rows: of a pass.
+  MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::uint64_t seed,
+             std::int64_t max_rows);
+
+  Parameters& parameters() { return parameters_; }
+  const MlpArchitecture& architecture() const { return architecture_; }
+
+  /// margins [N, outputs] += or = f(input [N, inputs]) with the parameters `flat` (the layout of
+  /// parameters().values()). Keeps what backward() needs; input must stay until then. N <= max_rows.
+  void forward(MatrixView<const float> input, VectorView<float> flat, const MlpPass& pass,
+               bool add_to_margins, MatrixView<float> margins);
+  /// Gradients of the last forward pass, whose slopes [N, outputs] are dL/dmargins: parameters().gradients() = or
+  /// += (accumulate); input_gradient [N, inputs - dense], if there are such columns.
+  void backward(MatrixView<const float> slopes, bool accumulate, MatrixView<float> input_gradient);
+
+ private:
+  struct Layer {
+    std::int64_t inputs, outputs;
+    std::size_t weights, bias;  // tensors
+    bool residual;
+    Buffer<float> kept, out, gradient, product;
+  };
+  std::int64_t stride(std::int64_t cols) const { return (cols + 15) / 16 * 16; }
+  MatrixView<float> rows_of(Buffer<float>& buffer, std::int64_t cols) const {
+    return buffer.matrix(rows_, cols, stride(cols));
+  }
+  bool is_plain(const Layer& layer) const { return architecture_.dropout == 0 && !layer.residual; }
+  /// What activation_slope reads of a layer.
+  MatrixView<const float> kept(Layer& layer) const;
+  MatrixView<const float> input_of(std::size_t layer) {
+    return layer ? MatrixView<const float>(
+                       rows_of(layers_[layer - 1].out, layers_[layer - 1].outputs))
+                 : input_;
+  }
+  void layer_forward(std::size_t l);
+  void layer_backward(std::size_t l, MatrixView<float> gradient, bool accumulate,
+                      MatrixView<float> input_gradient);
+  /// dweights and dbias of a layer from dz; and dx of what is below it, added to or in place of `below`.
+  void weight_gradients(MatrixView<const float> dz, MatrixView<const float> in, std::size_t weights,
+                        std::size_t bias, bool accumulate);
+  void input_gradients(MatrixView<const float> dz, std::size_t l, std::size_t weights, bool add,
+                       MatrixView<float> to);
+  void initialize(std::uint64_t seed);
+  static std::vector<ParameterSpec> specs(const MlpArchitecture& architecture);
+
+  const Context& ctx_;
+  const MlpArchitecture architecture_;
+  const std::uint64_t seed_;
+  Parameters parameters_;
+  std::vector<Layer> layers_;
+  std::size_t output_weights_ = 0, output_bias_ = 0, wide_ = 0;
+  // Of the last forward pass.
+  MatrixView<const float> input_;
+  VectorView<float> flat_;
+  MlpPass pass_;
+  std::int64_t rows_ = 0;
+};
+
+}  // namespace gradmill

@@ -1,0 +1,284 @@
+#include "models/mlp/solver.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "runtime/error.h"
+#include "tests/support/mlp_problem.h"
+
+namespace gradmill {
+namespace {
+using testing::MlpCase;
+using testing::MlpProblem;
+using testing::ReferenceMlp;
+using testing::Tensors;
+using testing::tensors_of;
+
+constexpr std::uint64_t kSeed = 11;
+
+/// A solver with what it refers to.
+struct Training {
+  Training(const MlpConfig& config, const MlpProblem& problem, int threads = 2)
+      : ctx(Context::cpu(threads)),
+        comm(make_self_communicator()),
+        solver(make_mlp_solver(ctx, ctx, *comm, config, kSeed, problem.shape, problem.samples)) {}
+  MlpSolver* operator->() { return solver.get(); }
+  Tensors tensors() { return tensors_of(*solver); }
+  Context ctx;
+  std::unique_ptr<Communicator> comm;
+  std::unique_ptr<MlpSolver> solver;
+};
+
+/// One step of plain gradient descent at rate 1 on all samples: the gradient is the difference.
+MlpConfig one_step() {
+  MlpConfig c;
+  c.hidden = "8,6,6";
+  c.activation = "tanh";
+  c.embedding_dim = 3;
+  c.optimizer = "sgd";
+  c.learning_rate = 1;
+  c.momentum = 0;
+  c.global_batch = 1000;
+  return c;
+}
+
+void check_gradients(const MlpConfig& config, const MlpCase& shape) {
+  const MlpProblem problem(shape);
+  Training run(config, problem);
+  const Tensors before = run.tensors();
+  run->run_epoch(0);
+  const Tensors after = run.tensors();
+  const ReferenceMlp reference(problem, with_defaults(config), 3, kSeed);
+  ReferenceMlp::Parameters p;
+  for (const auto& [name, values] : before) p[name].assign(values.begin(), values.end());
+  EXPECT_NEAR(run->loss(), reference.loss(p), 2e-6 * (1 + reference.loss(p)));
+  double most = 0;
+  for (auto& [name, values] : p) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double w = values[i], h = 1e-6;
+      values[i] = w + h;
+      const double above = reference.loss(p);
+      values[i] = w - h;
+      const double slope = (above - reference.loss(p)) / (2 * h);
+      values[i] = w;
+      most = std::max(most, std::abs(slope));
+      ASSERT_NEAR(double{before.at(name)[i]} - double{after.at(name)[i]}, slope,
+                  3e-6 + 1e-5 * std::abs(slope))
+          << name << "[" << i << "]";
+    }
+  }
+  EXPECT_GT(most, 1e-3);
+}
+
+TEST(MlpSolverTest, GradientsOfEveryActivation) {
+  for (const char* activation : {"relu", "gelu", "silu", "tanh", "identity"})
+    for (const bool wide : {false, true}) {
+      SCOPED_TRACE(activation);
+      MlpConfig config = one_step();
+      config.activation = activation;
+      config.wide = wide;
+      check_gradients(config, {});
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST(MlpSolverTest, GradientsOfDropoutAndResiduals) {
+  for (const char* activation : {"relu", "gelu", "tanh"})
+    for (const double dropout : {0.0, 0.3})
+      for (const bool residual : {false, true}) {
+        SCOPED_TRACE(::testing::Message() << activation << " " << dropout << " " << residual);
+        MlpConfig config = one_step();
+        config.activation = activation;
+        config.dropout = dropout;
+        config.residual = residual;
+        check_gradients(config, {});
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST(MlpSolverTest, GradientsOfEveryLoss) {
+  for (const auto& [loss, classes] : std::vector<std::pair<const char*, int>>{{"logistic", 2},
+                                                                              {"softmax", 4},
+                                                                              {"squared", 0},
+                                                                              {"huber", 0},
+                                                                              {"quantile", 0},
+                                                                              {"poisson", 0}}) {
+    SCOPED_TRACE(loss);
+    MlpConfig config = one_step();
+    config.loss = loss;
+    config.loss_parameter = 0.6;
+    check_gradients(config, {.classes = classes});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(MlpSolverTest, GradientsOfBagsWeightsAndPieces) {
+  for (const char* bag : {"sum", "mean"}) {
+    MlpConfig config = one_step();
+    config.bag = bag;
+    config.wide = true;
+    config.accumulate = 3;
+    config.dropout = 0.25;
+    check_gradients(config, {.bags = true, .weights = true, .classes = 3});
+  }
+}
+
+TEST(MlpSolverTest, GradientsOfOneKindOfColumnOnlyAndOfNoLayers) {
+  MlpConfig config = one_step();
+  check_gradients(config, {.categories = {}});
+  check_gradients(config, {.numeric = 0});
+  config.wide = true;
+  check_gradients(config, {.categories = {}});
+  check_gradients(config, {.numeric = 0});
+  config.hidden = "";
+  check_gradients(config, {});
+}
+
+MlpConfig training(const char* optimizer) {
+  MlpConfig c;
+  c.hidden = "16,16";
+  c.activation = "gelu";
+  c.optimizer = optimizer;
+  c.global_batch = 64;
+  c.dropout = 0.1;
+  c.wide = true;
+  c.clip_norm = 1;
+  c.average_decay = 0.9;
+  c.momentum = optimizer == std::string("sgd") ? 0.9 : 0;
+  return c;
+}
+
+TEST(MlpSolverTest, LearnsWithEveryOptimizer) {
+  const MlpProblem problem({.rows = 600, .classes = 2});
+  for (const char* optimizer : {"sgd", "adagrad", "adam", "adamw"}) {
+    MlpConfig config = training(optimizer);
+    config.learning_rate = optimizer == std::string("sgd") ? 0.1 : 0.02;
+    Training run(config, problem);
+    run->run_epoch(0);
+    const double first = run->loss();
+    for (int epoch = 1; epoch < 12; ++epoch) run->run_epoch(epoch);
+    EXPECT_LT(run->loss(), 0.75 * first) << optimizer;
+  }
+}
+
+TEST(MlpSolverTest, BitsDoNotDependOnThreads) {
+  const MlpProblem problem({.rows = 500, .bags = true, .weights = true, .classes = 3});
+  for (const double clip : {0.0, 0.5}) {
+    MlpConfig config = training("adam");
+    config.clip_norm = clip;
+    Training one(config, problem, 1), three(config, problem, 3);
+    for (int epoch = 0; epoch < 2; ++epoch) one->run_epoch(epoch), three->run_epoch(epoch);
+    EXPECT_EQ(one->loss(), three->loss());
+    EXPECT_EQ(one.tensors(), three.tensors());
+  }
+}
+
+/// Overwrites all of `to` with `from`, as a checkpoint does.
+void restore(MlpSolver& to, MlpSolver& from) {
+  const auto source = from.state(), target = to.state();
+  ASSERT_EQ(source.size(), target.size());
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    ASSERT_EQ(source[i].name, target[i].name);
+    const auto row_bytes = static_cast<std::size_t>(source[i].cols * element_size(source[i].type));
+    for (std::int64_t r = 0; r < source[i].rows; ++r)
+      std::memcpy(
+          static_cast<char*>(target[i].data) + r * target[i].stride * element_size(target[i].type),
+          static_cast<const char*>(source[i].data) +
+              r * source[i].stride * element_size(source[i].type),
+          row_bytes);
+  }
+  to.restored();
+}
+
+TEST(MlpSolverTest, RestoredIsUninterrupted) {
+  const MlpProblem problem({.rows = 300, .bags = true, .classes = 3});
+  for (const char* optimizer : {"sgd", "adagrad", "adamw"}) {
+    MlpConfig config = training(optimizer);
+    config.schedule = "cosine";
+    config.planned_epochs = 5;
+    Training whole(config, problem), before(config, problem), after(config, problem);
+    for (int epoch = 0; epoch < 4; ++epoch) whole->run_epoch(epoch);
+    for (int epoch = 0; epoch < 2; ++epoch) before->run_epoch(epoch);
+    restore(*after.solver, *before.solver);
+    for (int epoch = 2; epoch < 4; ++epoch) after->run_epoch(epoch);
+    EXPECT_EQ(whole.tensors(), after.tensors()) << optimizer;
+    EXPECT_EQ(whole->loss(), after->loss());
+  }
+}
+
+TEST(MlpSolverTest, PredictsWithAveragedWeightsAndNoDropout) {
+  const MlpProblem problem({.rows = 1500, .classes = 3});
+  MlpConfig config = one_step();
+  config.learning_rate = 0.1;
+  config.dropout = 0.5;
+  config.average_decay = 0.5;
+  config.global_batch = 2000;
+  Training run(config, problem);
+  run->run_epoch(0);
+  std::vector<float> margins(1500 * 3);
+  run->predict(problem.samples, {margins.data(), 1500, 3, 3, {}});
+  config.dropout = 0;
+  const ReferenceMlp reference(problem, with_defaults(config), 3, kSeed);
+  Tensors now = run.tensors();
+  Training fresh(config, problem);
+  const Tensors start = fresh.tensors();
+  ReferenceMlp::Parameters p;
+  for (const auto& [name, values] : now)
+    for (std::size_t i = 0; i < values.size(); ++i)
+      p[name].push_back(name == "embedding" || !start.count(name)
+                            ? double{values[i]}
+                            : 0.5 * double{values[i]} + 0.5 * double{start.at(name)[i]});
+  for (std::int64_t r = 0; r < 1500; r += 37) {
+    const auto expected = reference.margins(p, r);
+    for (std::size_t c = 0; c < 3; ++c)
+      ASSERT_NEAR(margins[static_cast<std::size_t>(r) * 3 + c], expected[c], 2e-5);
+  }
+}
+
+TEST(MlpSolverTest, WhatIsNotFiniteStopsTheRunOrIsSkippedAndCounted) {
+  MlpProblem problem({.rows = 200, .classes = 0});
+  problem.samples.labels[7] = std::nanf("");
+  MlpConfig config = training("adam");
+  config.global_batch = 50;
+  Training stops(config, problem);
+  try {
+    stops->run_epoch(0);
+    FAIL() << "a label that is no number passed";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::not_finite);
+  }
+  config.on_nonfinite = "skip";
+  Training skips(config, problem);
+  for (int epoch = 0; epoch < 2; ++epoch) skips->run_epoch(epoch);
+  EXPECT_TRUE(std::isfinite(skips->loss()));
+  for (const auto& [name, value] : skips->progress())
+    if (name == "skipped_steps") {
+      EXPECT_EQ(value, 2);
+    }
+  for (const auto& [name, values] : skips.tensors())
+    for (const float x : values) ASSERT_TRUE(std::isfinite(x)) << name;
+}
+
+TEST(MlpSolverTest, WrongKeysAreRefused) {
+  const MlpProblem problem({});
+  const auto refuses = [&](auto&& change) {
+    MlpConfig config = one_step();
+    change(config);
+    try {
+      Training run(config, problem);
+      return false;
+    } catch (const Error& e) {
+      return e.kind() == ErrorKind::usage;
+    }
+  };
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.hidden = "12,x"; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.hidden = "0"; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.activation = "swish"; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.dropout = 1; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.optimizer = "lion"; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.nesterov = true, c.optimizer = "adam"; }));
+  EXPECT_TRUE(refuses([](MlpConfig& c) { c.precision = "bf16"; }));
+}
+}  // namespace
+}  // namespace gradmill
