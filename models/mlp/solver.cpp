@@ -3,79 +3,24 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "kernels/optimizer_step/optimizer_step.h"
 #include "kernels/sample_losses/sample_losses.h"
+#include "models/mlp/architecture.h"
+#include "models/mlp/batch_plan.h"
 #include "models/mlp/embedding_table.h"
 #include "models/mlp/network.h"
 #include "models/mlp/rows.h"
 #include "models/schedule.h"
 #include "runtime/expect.h"
-#include "runtime/random.h"
 #include "runtime/trace.h"
 
 namespace gradmill {
 namespace {
 constexpr std::int64_t kPredictRows = 1024;
 constexpr std::uint32_t kEmbeddingDraw = 0x10000;  // behind the tensors of the network
-
-OptimizerKind optimizer_of(const std::string& name) {
-  if (name == "sgd") return OptimizerKind::sgd;
-  if (name == "adagrad") return OptimizerKind::adagrad;
-  if (name == "adam") return OptimizerKind::adam;
-  require(name == "adamw", "optimizer {}", name);
-  return OptimizerKind::adamw;
-}
-
-Activation activation_of(const std::string& name) {
-  if (name == "relu") return Activation::relu;
-  if (name == "gelu") return Activation::gelu;
-  if (name == "silu") return Activation::silu;
-  if (name == "tanh") return Activation::tanh;
-  require(name == "identity", "activation {}", name);
-  return Activation::identity;
-}
-
-Loss loss_of(const MlpConfig& config, int num_classes) {
-  const auto parameter = static_cast<float>(config.loss_parameter);
-  std::string name = config.loss;
-  if (name == "auto")
-    name = num_classes == 0 ? "squared" : num_classes <= 2 ? "logistic" : "softmax";
-  const bool classifies = name == "logistic" || name == "softmax";
-  expect(!classifies || num_classes >= 2, ErrorKind::usage,
-         "loss \"{}\" needs classes, and the labels are {}", name,
-         num_classes == 1 ? "of one class only" : "numbers");
-  if (name == "squared") return {LossKind::squared, parameter};
-  if (name == "logistic") return {LossKind::logistic, parameter};
-  if (name == "softmax") return {LossKind::softmax, parameter};
-  if (name == "huber") return {LossKind::huber, parameter};
-  if (name == "quantile") return {LossKind::quantile, parameter};
-  require(name == "poisson", "loss {}", name);
-  return {LossKind::poisson, parameter};
-}
-
-/// 4 times the rounded-up fourth root of the categories of the largest field, at most 64.
-std::int64_t embedding_dim(const MlpConfig& config, const MlpColumns& columns) {
-  if (columns.fields == 0) return 0;
-  if (config.embedding_dim > 0) return config.embedding_dim;
-  const double root = std::pow(static_cast<double>(columns.most_categories), 0.25);
-  return std::min<std::int64_t>(64, 4 * static_cast<std::int64_t>(std::ceil(root - 1e-9)));
-}
-
-MlpArchitecture architecture_of(const MlpConfig& config, const MlpShape& shape,
-                                const MlpColumns& columns) {
-  MlpArchitecture a;
-  a.dense = columns.dense;
-  a.inputs = columns.dense + columns.fields * embedding_dim(config, columns);
-  a.hidden = hidden_widths(config);
-  a.outputs = shape.outputs;
-  a.activation = activation_of(config.activation);
-  a.dropout = static_cast<float>(config.dropout);
-  a.residual = config.residual;
-  a.wide = config.wide;
-  return a;
-}
 
 class DataParallelMlp final : public MlpSolver {
  public:
@@ -94,19 +39,11 @@ class DataParallelMlp final : public MlpSolver {
     double loss = 0, norm = 0;
     bool finite = true;
   };
-  void weigh_steps(std::int64_t epoch);
-  void choose_rows(std::int64_t epoch, std::int64_t step);
   MatrixView<const float> gather(const MlpBatch& batch, MatrixView<float> margins);
   Outcome gradients(const MlpBatch& batch, std::uint32_t step, double weight);
   void apply(const MlpBatch& batch, const OptimizerStep& numbers, double norm);
   OptimizerStep step_numbers(double rate) const;
   bool sums_embeddings() const { return comm_.world_size() > 1 || config_.clip_norm > 0; }
-  std::int64_t steps_per_epoch() const {
-    return (global_rows_ + config_.global_batch - 1) / config_.global_batch;
-  }
-  std::int64_t rows_of_step(std::int64_t step) const {
-    return std::min(config_.global_batch, global_rows_ - step * config_.global_batch);
-  }
   MatrixView<float> margins(std::int64_t rows) {
     return margins_.matrix(rows, shape_.outputs, shape_.outputs);
   }
@@ -125,26 +62,18 @@ class DataParallelMlp final : public MlpSolver {
   const MlpColumns columns_;
   const Loss loss_kind_;
   const MlpRows rows_;
-  std::int64_t global_rows_ = 0, first_row_ = 0;
+  const BatchPlan plan_;
   const std::int64_t max_rows_;  // of a batch on this rank, and of a batch of predictions
   const std::int64_t piece_rows_;
-  bool weighted_ = false;  // on any rank
   MlpNetwork network_;
   std::optional<EmbeddingTable> embedding_, wide_;
   MlpBatchMaker batches_;
   Buffer<float> input_, margins_, embedding_gradient_, slots_, averages_, scale_, finite_;
   Buffer<double> loss_sum_, norm_;
-  std::vector<double> step_weights_;
-  std::vector<std::int64_t> chosen_;
-  std::vector<std::int32_t> positions_;
+  BatchPlan::Share share_;
   std::array<std::int64_t, 2> counters_{};  // steps made, steps skipped
   double loss_ = 0, last_rate_ = 0, last_norm_ = 0;
 };
-
-std::int64_t sum_over_ranks(const Context& host, Communicator& comm, std::int64_t value) {
-  comm.all_reduce_sum(host, VectorView<std::int64_t>{&value, 1, {}});
-  return value;
-}
 
 DataParallelMlp::DataParallelMlp(const Context& ctx, const Context& host, Communicator& comm,
                                  const MlpConfig& config, std::uint64_t seed, const MlpShape& shape,
@@ -156,23 +85,13 @@ DataParallelMlp::DataParallelMlp(const Context& ctx, const Context& host, Commun
       seed_(seed),
       shape_(shape),
       columns_(shape, mine.num_features),
-      loss_kind_(loss_of(config, shape.num_classes)),
+      loss_kind_(mlp_loss(config, shape.num_classes)),
       rows_(columns_, mine),
+      plan_(host, comm, rows_, config.global_batch, seed),
       max_rows_(std::max(kPredictRows, std::min(config.global_batch, mine.rows()))),
       piece_rows_(std::max(kPredictRows, (max_rows_ + config.accumulate - 1) / config.accumulate)),
-      network_(ctx, architecture_of(config, shape, columns_), seed, piece_rows_),
+      network_(ctx, mlp_architecture(config, shape, columns_), seed, piece_rows_),
       batches_(ctx, host, config.bag == "mean", config.wide) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(comm.world_size()));
-  const std::vector<std::int64_t> each(counts.size(), 1);
-  const std::int64_t own = rows_.rows;
-  comm.all_gather(host, VectorView<const std::int64_t>{&own, 1, {}}, each,
-                  VectorView<std::int64_t>{counts.data(), comm.world_size(), {}});
-  for (int r = 0; r < comm.world_size(); ++r) {
-    if (r < comm.rank()) first_row_ += counts[static_cast<std::size_t>(r)];
-    global_rows_ += counts[static_cast<std::size_t>(r)];
-  }
-  expect(global_rows_ > 0, ErrorKind::data, "there are no samples to train on");
-  weighted_ = sum_over_ranks(host, comm, rows_.weights.empty() ? 0 : 1) > 0;
   if (columns_.fields > 0) {
     embedding_.emplace(ctx, comm, table_options(false), seed);
     if (config.wide) wide_.emplace(ctx, comm, table_options(true), seed);
@@ -182,7 +101,7 @@ DataParallelMlp::DataParallelMlp(const Context& ctx, const Context& host, Commun
   }
   const std::int64_t size = network_.parameters().size();
   margins_ = Buffer<float>(ctx, max_rows_ * shape.outputs);
-  slots_ = Buffer<float>(ctx, size * optimizer_slots(optimizer_of(config.optimizer),
+  slots_ = Buffer<float>(ctx, size * optimizer_slots(mlp_optimizer(config.optimizer),
                                                      static_cast<float>(config.momentum)));
   slots_.zero();
   if (config.average_decay > 0) {
@@ -210,7 +129,7 @@ EmbeddingTable::Options DataParallelMlp::table_options(bool wide) const {
 
 OptimizerStep DataParallelMlp::step_numbers(double rate) const {
   OptimizerStep numbers;
-  numbers.kind = optimizer_of(config_.optimizer);
+  numbers.kind = mlp_optimizer(config_.optimizer);
   numbers.rate = static_cast<float>(rate);
   numbers.l1 = static_cast<float>(config_.l1);
   numbers.l2 = static_cast<float>(config_.l2);
@@ -226,53 +145,18 @@ OptimizerStep DataParallelMlp::step_numbers(double rate) const {
   return numbers;
 }
 
-/// This rank's rows of a global batch, and their places in it: an epoch is a permutation of all rows, a batch
-/// the next global_batch of it.
-void DataParallelMlp::choose_rows(std::int64_t epoch, std::int64_t step) {
-  const Permutation order(static_cast<std::uint64_t>(global_rows_), seed_,
-                          static_cast<std::uint64_t>(epoch));
-  chosen_.clear();
-  positions_.clear();
-  for (std::int64_t i = 0; i < rows_of_step(step); ++i) {
-    const auto row = static_cast<std::int64_t>(
-                         order(static_cast<std::uint64_t>(step * config_.global_batch + i))) -
-                     first_row_;
-    if (row < 0 || row >= rows_.rows) continue;
-    chosen_.push_back(row);
-    positions_.push_back(static_cast<std::int32_t>(i));
-  }
-}
-
-/// The weight of each step's samples, of all ranks.
-void DataParallelMlp::weigh_steps(std::int64_t epoch) {
-  step_weights_.clear();
-  for (std::int64_t s = 0; s < steps_per_epoch(); ++s) {
-    if (!weighted_) {
-      step_weights_.push_back(static_cast<double>(rows_of_step(s)));
-      continue;
-    }
-    choose_rows(epoch, s);
-    double sum = 0;
-    for (const std::int64_t row : chosen_)
-      sum += rows_.weights.empty() ? 1.0 : double{rows_.weights[static_cast<std::size_t>(row)]};
-    step_weights_.push_back(sum);
-  }
-  if (weighted_)
-    comm_.all_reduce_sum(host_, VectorView<double>{step_weights_.data(), steps_per_epoch(), {}});
-}
-
 void DataParallelMlp::run_epoch(std::int64_t epoch) {
   const TraceSpan span(ctx_.tracer(), "mlp epoch");
-  const std::int64_t steps = steps_per_epoch();
+  const std::int64_t steps = plan_.steps_per_epoch();
+  const std::vector<double> weights = plan_.step_weights(epoch);
   const Schedule schedule{config_.schedule, config_.learning_rate, config_.warmup_steps,
                           config_.planned_epochs * steps};
-  weigh_steps(epoch);
   double total = 0, weight = 0;
   for (std::int64_t s = 0; s < steps; ++s) {
-    const double step_weight = step_weights_[static_cast<std::size_t>(s)];
+    const double step_weight = weights[static_cast<std::size_t>(s)];
     if (step_weight == 0) continue;  // all its samples have weight 0
-    choose_rows(epoch, s);
-    const MlpBatch batch = batches_.make(rows_, chosen_, positions_, true);
+    plan_.choose(epoch, s, share_);
+    const MlpBatch batch = batches_.make(rows_, share_.rows, share_.positions, true);
     const std::int64_t step = epoch * steps + s;
     const Outcome outcome = gradients(batch, static_cast<std::uint32_t>(step), step_weight);
     last_rate_ = learning_rate(schedule, step);
@@ -328,8 +212,8 @@ DataParallelMlp::Outcome DataParallelMlp::gradients(const MlpBatch& batch, std::
     network_.forward(input.rows_slice(first, count), parameters.values(),
                      {true, step, batch.positions.slice(first, count)}, wide_.has_value(), m);
     SampleLossesArgs losses;
-    losses.margins = losses.slopes = m;
     losses.margins = m;
+    losses.slopes = m;
     losses.labels = batch.labels.slice(first, count);
     if (batch.weights.size) losses.weights = batch.weights.slice(first, count);
     losses.loss_kind = loss_kind_;
@@ -400,10 +284,10 @@ void DataParallelMlp::predict(const Samples& samples, MatrixView<float> to) {
   std::vector<float> host(static_cast<std::size_t>(kPredictRows * shape_.outputs));
   for (std::int64_t first = 0; first < rows.rows; first += kPredictRows) {
     const std::int64_t count = std::min(kPredictRows, rows.rows - first);
-    chosen_.clear();
-    for (std::int64_t r = 0; r < count; ++r) chosen_.push_back(first + r);
-    positions_.assign(static_cast<std::size_t>(count), 0);
-    const MlpBatch batch = batches_.make(rows, chosen_, positions_, false);
+    share_.rows.resize(static_cast<std::size_t>(count));
+    std::iota(share_.rows.begin(), share_.rows.end(), first);
+    share_.positions.assign(static_cast<std::size_t>(count), 0);
+    const MlpBatch batch = batches_.make(rows, share_.rows, share_.positions, false);
     const MatrixView<float> m = margins(count);
     const MatrixView<const float> input = gather(batch, m);
     network_.forward(input, values, {}, wide_.has_value(), m);
@@ -451,7 +335,7 @@ std::string DataParallelMlp::describe() const {
     text +=
         fmt::format(", {} embeddings of {}", columns_.categories, embedding_dim(config_, columns_));
   if (config_.wide) text += ", wide";
-  return text + fmt::format(", {}, {} batches of {}", config_.optimizer, steps_per_epoch(),
+  return text + fmt::format(", {}, {} batches of {}", config_.optimizer, plan_.steps_per_epoch(),
                             config_.global_batch);
 }
 }  // namespace
