@@ -60,6 +60,7 @@ MlpArchitecture mlp_architecture(const MlpConfig& config, const MlpShape& shape,
   a.outputs = shape.outputs;
   a.activation = activation_of(config.activation);
   a.dropout = static_cast<float>(config.dropout);
+  a.layer_norm = config.norm == "layer";
   a.residual = config.residual;
   a.wide = config.wide;
   return a;

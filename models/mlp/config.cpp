@@ -61,7 +61,7 @@ void validate(const MlpConfig& c) {
   hidden_widths(c);
   one_of("model.activation", c.activation, {"relu", "gelu", "silu", "tanh", "identity"});
   in_range("model.dropout", c.dropout, 0, 0.99);
-  one_of("model.norm", c.norm, {"none"});
+  one_of("model.norm", c.norm, {"none", "layer"});
   one_of("model.interaction", c.interaction, {"none"});
   in_range("model.embedding_dim", c.embedding_dim, 0, 4096);
   one_of("model.bag", c.bag, {"sum", "mean"});

@@ -1,9 +1,11 @@
 #include "models/mlp/network.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/dropout/dropout.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
 
@@ -16,6 +18,10 @@ std::vector<ParameterSpec> MlpNetwork::specs(const MlpArchitecture& a) {
     const std::string name = "hidden." + std::to_string(l);
     specs.push_back({name + ".weight", a.hidden[l], inputs, true});
     specs.push_back({name + ".bias", a.hidden[l], 1, false});
+    if (a.layer_norm) {
+      specs.push_back({name + ".norm.scale", a.hidden[l], 1, false});
+      specs.push_back({name + ".norm.shift", a.hidden[l], 1, false});
+    }
     inputs = a.hidden[l];
   }
   specs.push_back({"output.weight", a.outputs, inputs, true});
@@ -34,19 +40,34 @@ MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::ui
   const bool unfused = architecture_.dropout > 0;
   for (std::size_t l = 0; l < architecture_.hidden.size(); ++l) {
     const std::int64_t outputs = architecture_.hidden[l];
-    Layer layer{
-        inputs, outputs, 2 * l, 2 * l + 1, architecture_.residual && inputs == outputs && l > 0,
-        {},     {},      {},    {}};
+    const std::size_t first = l * (architecture_.layer_norm ? 4 : 2);
+    Layer layer{inputs,
+                outputs,
+                first,
+                first + 1,
+                first + 2,
+                first + 3,
+                architecture_.residual && inputs == outputs && l > 0,
+                {},
+                {},
+                {},
+                {},
+                {},
+                {}};
     const std::int64_t size = max_rows * stride(outputs);
     layer.out = Buffer<float>(ctx, size);
     layer.gradient = Buffer<float>(ctx, size);
     if (unfused || layer.residual || needs_pre_activation(architecture_.activation))
       layer.kept = Buffer<float>(ctx, size);
     if (unfused || layer.residual) layer.product = Buffer<float>(ctx, size);
+    if (architecture_.layer_norm) {
+      layer.normalized = Buffer<float>(ctx, size);
+      layer.inverse = Buffer<float>(ctx, max_rows);
+    }
     layers_.push_back(std::move(layer));
     inputs = outputs;
   }
-  output_weights_ = 2 * layers_.size();
+  output_weights_ = (architecture_.layer_norm ? 4 : 2) * layers_.size();
   output_bias_ = output_weights_ + 1;
   wide_ = output_bias_ + 1;
   initialize(seed);
@@ -63,6 +84,10 @@ void MlpNetwork::initialize(std::uint64_t seed) {
     if (!spec.penalized || t == wide_) continue;  // biases and the linear part begin at 0
     const MatrixView<float> to =
         parameters_.within({values.data(), static_cast<std::int64_t>(values.size()), {}}, t);
+    if (!spec.penalized) {
+      if (spec.name.ends_with(".norm.scale")) std::fill_n(to.data, spec.rows, 1.0f);
+      continue;
+    }
     const auto in = static_cast<float>(spec.cols), out = static_cast<float>(spec.rows);
     const float deviation = std::sqrt(2 / in), limit = std::sqrt(6 / (in + out));
     for (std::int64_t e = 0; e < spec.rows * spec.cols; ++e) {
@@ -127,23 +152,41 @@ void MlpNetwork::layer_forward(std::size_t l) {
   args.transpose_b = true;
   args.finish = GemmArgs::Finish::bias_activation;
   args.bias = parameters_.within(flat_, layer.bias).flat();
-  args.activation = activation;
+  // Unless the layer is plain, the activation's value stays, for its slope, and what leaves is another matrix.
+  const bool keeps = needs_pre_activation(activation);
   const MatrixView<float> out = rows_of(layer.out, layer.outputs);
-  if (needs_pre_activation(activation)) args.kept = rows_of(layer.kept, layer.outputs);
-  if (is_plain(layer)) {
-    args.c = out;
-    return gemm(ctx_, args);
+  const MatrixView<float> activated =
+      is_plain(layer) ? out : rows_of(keeps ? layer.product : layer.kept, layer.outputs);
+  if (architecture_.layer_norm) {
+    args.c = rows_of(layer.normalized, layer.outputs);
+    gemm(ctx_, args);
+    normalize(layer, activated);
+  } else {
+    args.activation = activation;
+    if (keeps) args.kept = rows_of(layer.kept, layer.outputs);
+    args.c = activated;
+    gemm(ctx_, args);
   }
-  // The activation's value stays, for its slope; what leaves the layer is another matrix.
-  args.c = rows_of(needs_pre_activation(activation) ? layer.product : layer.kept, layer.outputs);
-  gemm(ctx_, args);
+  if (is_plain(layer)) return;
   DropoutArgs drop;
   drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, pass_.step,
                static_cast<std::uint32_t>(l), pass_.positions};
-  drop.in = args.c;
+  drop.in = activated;
   if (layer.residual) drop.skip = input_of(l);
   drop.out = out;
   dropout(ctx_, drop);
+}
+
+void MlpNetwork::normalize(Layer& layer, MatrixView<float> out) {
+  LayerNormArgs args;
+  args.x = rows_of(layer.normalized, layer.outputs);
+  args.scale = parameters_.within(flat_, layer.scale).flat();
+  args.shift = parameters_.within(flat_, layer.shift).flat();
+  args.activation = architecture_.activation;
+  if (needs_pre_activation(args.activation)) args.kept = rows_of(layer.kept, layer.outputs);
+  args.out = out;
+  args.inverse = layer.inverse.view().slice(0, rows_);
+  layer_norm(ctx_, args);
 }
 
 void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
@@ -165,7 +208,7 @@ void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
   layer_backward(last, gradient, accumulate, input_gradient);
 }
 
-/// gradient: dL/dx_l, or dL/dz_l where the product that made it could finish with the slope (plain layers).
+/// gradient: dL/dx_l, or that of what the activation gets where the product that made it could finish with the slope (plain layers).
 void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool accumulate,
                                 MatrixView<float> input_gradient) {
   Layer& layer = layers_[l];
@@ -181,6 +224,12 @@ void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool 
     drop.out = dz;
     dropout_gradient(ctx_, drop);
   }
+  if (architecture_.layer_norm)
+    layer_norm_gradient(
+        ctx_,
+        {rows_of(layer.normalized, layer.outputs), parameters_.within(flat_, layer.scale).flat(),
+         layer.inverse.view().slice(0, rows_), accumulate, dz,
+         parameters_.gradients(layer.scale).flat(), parameters_.gradients(layer.shift).flat()});
   weight_gradients(dz, input_of(l), layer.weights, layer.bias, accumulate);
   if (l == 0) return input_gradients(dz, 0, layer.weights, false, input_gradient);
   // What skips the layer is already there: the gradient of its output is added to.

@@ -16,8 +16,9 @@ struct MlpArchitecture {
   std::int64_t outputs = 1;
   Activation activation = Activation::relu;
   float dropout = 0;
-  bool residual = false;  // x_l = ... + x_{l-1} where the widths agree
-  bool wide = false;      // margins += wide x_0's dense columns
+  bool layer_norm = false;  // before the activation
+  bool residual = false;    // x_l = ... + x_{l-1} where the widths agree
+  bool wide = false;        // margins += wide x_0's dense columns
 };
 
 /// Of one forward pass.
@@ -48,9 +49,9 @@ class MlpNetwork {
  private:
   struct Layer {
     std::int64_t inputs, outputs;
-    std::size_t weights, bias;  // tensors
+    std::size_t weights, bias, scale, shift;  // tensors
     bool residual;
-    Buffer<float> kept, out, gradient, product;
+    Buffer<float> kept, out, gradient, product, normalized, inverse;
   };
   std::int64_t stride(std::int64_t cols) const { return (cols + 15) / 16 * 16; }
   MatrixView<float> rows_of(Buffer<float>& buffer, std::int64_t cols) const {
@@ -65,6 +66,7 @@ class MlpNetwork {
                  : input_;
   }
   void layer_forward(std::size_t l);
+  void normalize(Layer& layer, MatrixView<float> out);
   void layer_backward(std::size_t l, MatrixView<float> gradient, bool accumulate,
                       MatrixView<float> input_gradient);
   /// dweights and dbias of a layer from dz; and dx of what is below it, added to or in place of `below`.

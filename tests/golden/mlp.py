@@ -21,6 +21,8 @@ TRAININGS = [
     ("adagrad gelu poisson", "gelu", "poisson", lambda p: torch.optim.Adagrad(p, lr=0.05, eps=1e-6)),
     ("clipped sgd identity squared", "identity", "squared", lambda p: torch.optim.SGD(p, lr=0.3)),
 ]
+# With layer norm before the activation.
+NORMALIZED = [("layer norm adam gelu softmax", "gelu", "softmax", lambda p: torch.optim.Adam(p, lr=0.01, eps=1e-6))]
 CLIP = 0.5
 ACTIVATIONS = {"relu": torch.relu, "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu,
                "tanh": torch.tanh, "identity": lambda x: x}
@@ -39,13 +41,20 @@ def initial(outputs):
         name = "output" if l == len(HIDDEN) else f"hidden.{l}"
         parameters[name + ".weight"] = torch.randn(fan_out, fan_in) * (1.5 / fan_in) ** 0.5
         parameters[name + ".bias"] = 0.1 * torch.randn(fan_out)
+        if name != "output":
+            parameters[name + ".norm.scale"] = 1 + 0.2 * torch.randn(fan_out)
+            parameters[name + ".norm.shift"] = 0.1 * torch.randn(fan_out)
     return {name: torch.nn.Parameter(values) for name, values in parameters.items()}
 
 
-def forward(parameters, numeric, ids, activation):
+def forward(parameters, numeric, ids, activation, normalizes):
     x = torch.cat([numeric] + [parameters["embedding"][ids[:, f]] for f in range(len(CATEGORIES))], dim=1)
     for l in range(len(HIDDEN)):
-        x = activation(torch.nn.functional.linear(x, parameters[f"hidden.{l}.weight"], parameters[f"hidden.{l}.bias"]))
+        x = torch.nn.functional.linear(x, parameters[f"hidden.{l}.weight"], parameters[f"hidden.{l}.bias"])
+        if normalizes:
+            x = torch.nn.functional.layer_norm(x, x.shape[1:], parameters[f"hidden.{l}.norm.scale"],
+                                               parameters[f"hidden.{l}.norm.shift"])
+        x = activation(x)
     return torch.nn.functional.linear(x, parameters["output.weight"], parameters["output.bias"])
 
 
@@ -75,13 +84,16 @@ def main():
     for outputs in (1, CLASSES):
         for name, values in initial(outputs).items():
             put(f"{outputs}/{name}", values)
-    for title, activation, loss_name, make in TRAININGS:
+    for title, activation, loss_name, make in TRAININGS + NORMALIZED:
+        normalizes = title.startswith("layer norm")
         parameters = initial(CLASSES if loss_name == "softmax" else 1)
+        if not normalizes:
+            parameters = {name: p for name, p in parameters.items() if ".norm." not in name}
         optimizer = make(list(parameters.values()))
         losses = []
         for step in range(10):
             optimizer.zero_grad()
-            loss = loss_of(loss_name, forward(parameters, numeric, ids, ACTIVATIONS[activation]), labels)
+            loss = loss_of(loss_name, forward(parameters, numeric, ids, ACTIVATIONS[activation], normalizes), labels)
             loss.backward()
             losses.append(loss.item())
             if step == 0:

@@ -99,8 +99,9 @@ void check(const std::string& name, const MlpConfig& config) {
   // Gradients: the difference that one step of plain gradient descent at rate 1 makes.
   MlpConfig plain = config_of("sgd", config.activation.c_str(), config.loss.c_str(), 1);
   plain.loss_parameter = config.loss_parameter;
+  plain.norm = config.norm;
   Training one(plain), ten(config);
-  ASSERT_EQ(ten.overwritten(), 7);
+  ASSERT_EQ(ten.overwritten(), config.norm == "layer" ? 11 : 7);
   const Tensors before = one.tensors();
   one.step(0);
   for (const auto& [tensor, values] : one.tensors()) {
@@ -141,6 +142,9 @@ TEST(MlpGoldenTest, TenStepsOfPyTorch) {
   MlpConfig clipped = config_of("sgd", "identity", "squared", 0.3);
   clipped.clip_norm = 0.5;
   check("clipped_sgd_identity_squared", clipped);
+  MlpConfig normalized = config_of("adam", "gelu", "softmax", 0.01);
+  normalized.norm = "layer";
+  check("layer_norm_adam_gelu_softmax", normalized);
 }
 }  // namespace
 }  // namespace gradmill

@@ -66,6 +66,7 @@ MlpConfig config_of(const char* optimizer) {
   c.global_batch = 64;
   c.dropout = 0.2;
   c.wide = true;
+  c.norm = "layer";
   c.epsilon = 1e-4;  // so that rounding of gradients near 0 stays small in the steps, too
   return c;
 }

@@ -184,6 +184,14 @@ class ReferenceMlp {
     if (config_.activation == "silu") return z / (1 + std::exp(-z));
     return config_.activation == "tanh" ? std::tanh(z) : z;
   }
+  static void normalize(const Parameters& p, const std::string& name, std::vector<double>& y) {
+    double mean = 0, variance = 0;
+    for (const double x : y) mean += x / static_cast<double>(y.size());
+    for (const double x : y) variance += (x - mean) * (x - mean) / static_cast<double>(y.size());
+    for (std::size_t o = 0; o < y.size(); ++o)
+      y[o] = p.at(name + ".norm.scale")[o] * (y[o] - mean) / std::sqrt(variance + double{1e-5f}) +
+             p.at(name + ".norm.shift")[o];
+  }
   std::vector<double> layer(const Parameters& p, std::int64_t row, std::size_t l,
                             const std::vector<double>& x) const {
     const std::string name = "hidden." + std::to_string(l);
@@ -191,8 +199,10 @@ class ReferenceMlp {
     std::vector<double> y = product(p.at(name + ".weight"), x, outputs);
     DropoutMask mask{
         static_cast<float>(config_.dropout), seed_, 0, static_cast<std::uint32_t>(l), {}};
+    for (std::size_t o = 0; o < outputs; ++o) y[o] += p.at(name + ".bias")[o];
+    if (config_.norm == "layer") normalize(p, name, y);
     for (std::size_t o = 0; o < outputs; ++o) {
-      y[o] = activation(y[o] + p.at(name + ".bias")[o]);
+      y[o] = activation(y[o]);
       const Philox4 bits = dropout_bits(mask, positions_[static_cast<std::size_t>(row)],
                                         static_cast<std::int64_t>(o / 4));
       if (config_.dropout > 0)
