@@ -41,11 +41,13 @@ inline Vec8 fold(Vec v) {
 /// Lane i is the sum of v[i]'s lanes: three rounds of add-and-interleave.
 inline Vec8 sum_each(const Vec (&v)[8]) {
   Vec8 pairs[4], quads[2];
+#pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
     const Vec8 a = fold(v[2 * i]), b = fold(v[2 * i + 1]);
     pairs[i] = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
                __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
   }
+#pragma GCC unroll 2
   for (int i = 0; i < 2; ++i) {
     const Vec8 a = pairs[2 * i], b = pairs[2 * i + 1];
     quads[i] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +

@@ -35,9 +35,12 @@ std::int64_t CgBlock::capacity(std::int64_t num_factors) {
   return kResidentFloats / (vector_stride(num_factors) + 2) / kPiece * kPiece;
 }
 
+/// Rows that are whole vectors are read where they are.
+bool CgBlock::in_place(std::int64_t num_factors) { return num_factors % kLanes == 0; }
+
 std::int64_t CgBlock::memory_floats(std::int64_t num_factors) {
-  return 4 * kRows * vector_stride(num_factors) +
-         (kPiece + capacity(num_factors)) * (vector_stride(num_factors) + 2);
+  const std::int64_t copied = in_place(num_factors) ? 0 : vector_stride(num_factors);
+  return 4 * kRows * vector_stride(num_factors) + (kPiece + capacity(num_factors)) * (copied + 2);
 }
 
 CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, const float* base,
@@ -52,12 +55,13 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
       x_(memory),
       residual_(x_ + kRows * stride_),
       direction_(residual_ + kRows * stride_),
-      product_(direction_ + kRows * stride_) {
+      product_(direction_ + kRows * stride_),
+      in_place_(in_place(args.factors.cols)),
+      factors_(static_cast<std::size_t>(capacity_ + kPiece + kGroup)) {
   std::fill(memory, memory + memory_floats(args.factors.cols), 0.0f);
   const std::int64_t slots_count = kPiece + capacity_;
-  float* factors = product_ + kRows * stride_;
-  entries_ = {factors, stride_, factors + slots_count * stride_,
-              factors + slots_count * (stride_ + 1)};
+  float* weights = product_ + kRows * stride_;
+  entries_ = {weights + 2 * slots_count, stride_, weights, weights + slots_count};
 }
 
 void CgBlock::add(std::int64_t row) {
@@ -66,7 +70,21 @@ void CgBlock::add(std::int64_t row) {
   if (count_ == kRows || (used_ + count > capacity_ && used_ > 0)) solve();
   const std::int64_t resident = std::min(count, capacity_);
   rows_[count_++] = {row, first, last, used_, resident, true, ridge(args_.model, count), 0};
+  if (in_place_) take(first, resident, used_);
   used_ += resident;
+}
+
+/// Fills in entries [first, first + count) of the ratings, from this slot on.
+void CgBlock::take(std::int64_t first, std::int64_t count, std::int64_t slot) {
+  const EntryPanel panel = slots(slot);
+  if (in_place_)
+    weigh(equations_, first, count, panel.weights_a, panel.weights_b);
+  else
+    gather(equations_, first, count, panel);
+  for (std::int64_t i = 0; i < count; ++i)
+    factors_[static_cast<std::size_t>(slot + i)] =
+        in_place_ ? args_.factors.row(args_.ratings.indices[first + i])
+                  : panel.factors + i * stride_;
 }
 
 /// Memory for entries from this slot on.
@@ -77,14 +95,17 @@ EntryPanel CgBlock::slots(std::int64_t first) const {
 
 /// product_ = vectors * base, all rows at once.
 void CgBlock::multiply_base(const float* vectors) {
-  constexpr int kTile = 4;
   for (std::int64_t first = 0; first < count_;) {
-    if (kTileRows > kTile && count_ - first > kTile) {
+    const std::int64_t left = count_ - first;
+    if (kTileRows > 4 && left > 4) {
       multiply_base_tile<kTileRows>(vectors, first);
       first += kTileRows;
+    } else if (left > 2) {
+      multiply_base_tile<4>(vectors, first);
+      first += 4;
     } else {
-      multiply_base_tile<kTile>(vectors, first);
-      first += kTile;
+      multiply_base_tile<2>(vectors, first);
+      first += 2;
     }
   }
 }
@@ -104,55 +125,74 @@ void CgBlock::multiply_base_tile(const float* vectors, std::int64_t first) {
 }
 
 namespace {
-/// sum += scale_e y_e for one group of entries, where scale_e comes from the dot product y_e . x.
-template <class Scale>
-void add_group(const float* y, std::int64_t stride, std::int64_t vecs, const float* x, float* sum,
-               const Scale& scale) {
+/// Lane e is y[e] . x. The rows after these are on their way to L1 meanwhile.
+Vec8 dot_group(const float* const* y, const float* x, std::int64_t vecs) {
   Vec dots[kGroup] = {};
-  for (std::int64_t v = 0; v < vecs; ++v) {
-    const Vec value = load(x + v * kLanes);
+  for (std::int64_t c = 0; c < vecs * kLanes; c += kLanes) {
+    const Vec value = in_register(load(x + c));
 #pragma GCC unroll 8
-    for (std::int64_t e = 0; e < kGroup; ++e) dots[e] += load(y + e * stride + v * kLanes) * value;
+    for (std::int64_t e = 0; e < kGroup; ++e) {
+      __builtin_prefetch(y[kGroup + e] + c);
+      dots[e] += load(y[e] + c) * value;
+    }
   }
-  const Vec8 scales = scale(sum_each(dots));
+  return sum_each(dots);
+}
+
+/// sum += scales[e] y[e]
+void add_group(const float* const* y, Vec8 scales, float* sum, std::int64_t vecs) {
   Vec broadcasts[kGroup];
 #pragma GCC unroll 8
-  for (std::int64_t e = 0; e < kGroup; ++e) broadcasts[e] = broadcast(scales[e]);
-  for (std::int64_t v = 0; v < vecs; ++v) {
-    Vec even = load(sum + v * kLanes), odd = {};
+  for (std::int64_t e = 0; e < kGroup; ++e) broadcasts[e] = in_register(broadcast(scales[e]));
+  for (std::int64_t c = 0; c < vecs * kLanes; c += kLanes) {
+    Vec even = load(sum + c), odd = {};
 #pragma GCC unroll 4
     for (std::int64_t e = 0; e < kGroup; e += 2) {
-      even += broadcasts[e] * load(y + e * stride + v * kLanes);
-      odd += broadcasts[e + 1] * load(y + (e + 1) * stride + v * kLanes);
+      even += broadcasts[e] * load(y[e] + c);
+      odd += broadcasts[e + 1] * load(y[e + 1] + c);
     }
-    store(sum + v * kLanes, even + odd);
+    store(sum + c, even + odd);
   }
 }
 }  // namespace
 
-/// Pass::product: sum += sum of w y (y . vector); Pass::residual: sum += sum of (wb - w y . vector) y
+/// Pass::residual: sum += sum of (wb - w y . vector) y; Pass::product: sum += sum of w y (y . vector);
+/// Pass::length: returns the sum of w (y . vector)^2.
 template <CgBlock::Pass kPass>
-void CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
+float CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
   const std::int64_t whole = row.last - row.first;
+  Vec8 lengths = {};
   for (std::int64_t done = 0; done < whole;) {
-    const bool passing = done >= row.resident, gathering = kPass == Pass::residual || passing;
+    const bool passing = done >= row.resident;
+    const bool taking = passing || (kPass == Pass::residual && !in_place_);
     const std::int64_t left = (passing ? whole : row.resident) - done;
-    const std::int64_t count = gathering ? std::min(kPiece, left) : left;
-    const EntryPanel panel = slots(passing ? capacity_ : row.slot + done);
-    if (gathering) gather(equations_, row.first + done, count, panel);
+    const std::int64_t count = taking ? std::min(kPiece, left) : left;
+    const std::int64_t slot = passing ? capacity_ : row.slot + done;
+    if (taking) take(row.first + done, count, slot);
     done += count;
+    const EntryPanel panel = slots(slot);
+    const float* const* y = factors_.data() + slot;
     std::int64_t e = 0;
-    for (; e + kGroup <= count; e += kGroup)
-      add_group(panel.factors + e * stride_, stride_, vecs_, vector, sum, [&](Vec8 dots) {
-        const Vec8 a = load8(panel.weights_a + e), b = load8(panel.weights_b + e);
-        return kPass == Pass::residual ? b - a * dots : a * dots;
-      });
+    for (; e + kGroup <= count; e += kGroup) {
+      const Vec8 dots = dot_group(y + e, vector, vecs_);
+      const Vec8 scales = load8(panel.weights_a + e) * dots;
+      if constexpr (kPass == Pass::length)
+        lengths += scales * dots;
+      else
+        add_group(y + e, kPass == Pass::residual ? load8(panel.weights_b + e) - scales : scales,
+                  sum, vecs_);
+    }
     for (; e < count; ++e) {
-      const float* y = panel.factors + e * stride_;
-      const float scale = panel.weights_a[e] * dot(y, vector, vecs_);
-      axpy(kPass == Pass::residual ? panel.weights_b[e] - scale : scale, y, sum, vecs_);
+      const float one = dot(y[e], vector, vecs_), scale = panel.weights_a[e] * one;
+      if constexpr (kPass == Pass::length)
+        lengths[0] += scale * one;
+      else
+        axpy(kPass == Pass::residual ? panel.weights_b[e] - scale : scale, y[e], sum, vecs_);
     }
   }
+  float length = 0;
+  for (int lane = 0; lane < 8; ++lane) length += lengths[lane];
+  return length;
 }
 
 void CgBlock::solve() {
@@ -171,10 +211,14 @@ void CgBlock::solve() {
   for (int s = 0; s < args_.steps; ++s) {
     if (std::none_of(rows_, rows_ + count_, [](const Row& row) { return row.active; })) break;
     multiply_base(direction_);
-    for (std::int64_t i = 0; i < count_; ++i)
-      if (rows_[i].active)
-        step(rows_[i], x_ + i * stride_, residual_ + i * stride_, direction_ + i * stride_,
-             product_ + i * stride_);
+    for (std::int64_t i = 0; i < count_; ++i) {
+      if (!rows_[i].active) continue;
+      float *x = x_ + i * stride_, *direction = direction_ + i * stride_;
+      if (s + 1 < args_.steps)
+        step(rows_[i], x, residual_ + i * stride_, direction, product_ + i * stride_);
+      else
+        last_step(rows_[i], x, direction, product_ + i * stride_);
+    }
   }
   for (std::int64_t i = 0; i < count_; ++i)
     std::copy_n(x_ + i * stride_, k, args_.solutions.row(rows_[i].row));
@@ -200,6 +244,15 @@ void CgBlock::step(Row& row, float* x, float* residual, float* direction, float*
   for (std::int64_t c = 0; c < stride_; ++c) direction[c] = residual[c] + ratio * direction[c];
   row.residual_norm = norm;
   row.active = norm > kConverged;
+}
+
+/// Nobody needs the residual any more, so that A's product with the direction d need not be known, only
+/// its length in it, d . A d.
+void CgBlock::last_step(Row& row, float* x, const float* direction, float* product) {
+  axpy(row.ridge, direction, product, vecs_);
+  const float squared =
+      dot(direction, product, vecs_) + add_entries<Pass::length>(row, direction, nullptr);
+  axpy(row.residual_norm / squared, direction, x, vecs_);
 }
 
 }  // namespace gradmill::cpu

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "kernels/ials_cg/ials_cg.h"
 #include "kernels/normal_equations/entries.h"
@@ -9,7 +10,7 @@
 namespace gradmill::cpu {
 
 /// Rows that go through their CG steps together, so that their products with the base are one
-/// matrix product. Their factors are gathered once and stay in cache, as far as they fit there.
+/// matrix product. Their factors are fetched once and stay in cache, as far as they fit there.
 class CgBlock {
  public:
   static constexpr std::int64_t kRows = 8;
@@ -31,17 +32,20 @@ class CgBlock {
     bool active;
     float ridge, residual_norm;
   };
-  enum class Pass { residual, product };
+  enum class Pass { residual, product, length };
 
   static std::int64_t capacity(std::int64_t num_factors);
+  static bool in_place(std::int64_t num_factors);
   EntryPanel slots(std::int64_t first) const;
+  void take(std::int64_t first, std::int64_t count, std::int64_t slot);
   void multiply_base(const float* vectors);
   template <int kTile>
   void multiply_base_tile(const float* vectors, std::int64_t first);
   template <Pass kPass>
-  void add_entries(const Row& row, const float* vector, float* sum);
+  float add_entries(const Row& row, const float* vector, float* sum);
   void start(Row& row, float* x, float* residual, float* direction, const float* base_product);
   void step(Row& row, float* x, float* residual, float* direction, float* product);
+  void last_step(Row& row, float* x, const float* direction, float* product);
 
   const IalsCgArgs& args_;
   const NormalEquationsArgs& equations_;
@@ -50,6 +54,8 @@ class CgBlock {
   Row rows_[kRows];
   float *x_, *residual_, *direction_, *product_;  // [kRows, stride_] each
   EntryPanel entries_;  // capacity_ resident ones, then those of long rows that pass by
+  bool in_place_;
+  std::vector<const float*> factors_;  // of the entries: the caller's rows, or copies in entries_
 };
 
 }  // namespace gradmill::cpu

@@ -12,7 +12,7 @@ namespace gradmill {
 /// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row. CUDA: a block per row,
 ///          in 100 KB of shared memory; rows of more than about 25,000 / k ratings are gathered again (from
 ///          L2) for each product. At most 256 factors.
-/// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows).
+/// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows). The CPU spares 2 k nnz of the last step: nobody needs its residual.
 /// Order    bits depend only on the arguments, not on the number of threads.
 /// Source   Takács, Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
 ///          collaborative filtering", RecSys'11.

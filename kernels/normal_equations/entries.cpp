@@ -25,9 +25,28 @@ void copy_row(const float* from, float* to, std::int64_t count) {
 }
 }  // namespace
 
+void weigh(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,
+           float* weights_a, float* weights_b) {
+  const AlsWeights& model = args.model;
+  const float* values = args.ratings.values + first;
+  for (std::int64_t i = 0; i < count; ++i)
+    weights_a[i] = args.weights.size ? args.weights[first + i] : 1.0f;
+  if (model.implicit) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      weights_a[i] *= model.alpha * values[i];
+      weights_b[i] = model.unobserved_weight + weights_a[i];
+    }
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) weights_b[i] = values[i] - model.offset;
+    if (args.biases.size)
+      for (std::int64_t i = 0; i < count; ++i)
+        weights_b[i] -= args.biases[args.ratings.indices[first + i]];
+    for (std::int64_t i = 0; i < count; ++i) weights_b[i] *= weights_a[i];
+  }
+}
+
 void gather(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,
             const EntryPanel& panel) {
-  const AlsWeights& model = args.model;
   const std::int64_t num_factors = args.factors.cols;
   const std::int64_t last_known = args.ratings.offsets[args.ratings.rows] - 1;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -36,12 +55,8 @@ void gather(const NormalEquationsArgs& args, std::int64_t first, std::int64_t co
     prefetch(args.factors.row(args.ratings.indices[std::min(e + kPrefetch, last_known)]),
              num_factors);
     copy_row(args.factors.row(column), panel.factors + i * panel.stride, num_factors);
-    const float r = args.ratings.values[e], w = args.weights.size ? args.weights[e] : 1.0f;
-    const float bias = args.biases.size ? args.biases[column] : 0.0f;
-    panel.weights_a[i] = model.implicit ? w * model.alpha * r : w;
-    panel.weights_b[i] = model.implicit ? model.unobserved_weight + panel.weights_a[i]
-                                        : w * (r - model.offset - bias);
   }
+  weigh(args, first, count, panel.weights_a, panel.weights_b);
 }
 
 std::int64_t EntryAdder::memory_floats(std::int64_t size) {

@@ -21,6 +21,9 @@ struct EntryPanel {
   float* weights_a;
   float* weights_b;
 };
+/// The weights alone, of entries [first, first + count).
+void weigh(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,
+           float* weights_a, float* weights_b);
 /// Fills in entries [first, first + count): factors in the first columns of panel's rows, whose
 /// other columns are left alone, and weights.
 void gather(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,

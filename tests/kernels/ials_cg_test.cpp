@@ -69,15 +69,20 @@ TEST(IalsCg, AgreesWithTheReferenceForEveryNumberOfRows) {
                        std::string(name(variant)) + ", rows " + std::to_string(rows));
 }
 
+// Rows of whole vectors are read in place, others are copied.
+constexpr std::int64_t kInPlace = 32, kCopied = 33;
+
 TEST(IalsCg, AgreesWithTheReferenceForRowsLargerThanTheCache) {
-  expect_reference(als_problem(Variant::implicit_weighted, 4, 15'000, 33, 43, {15'000, 3, 9'000}),
-                   3, "heavy");
+  for (const std::int64_t k : {kInPlace, kCopied})
+    expect_reference(als_problem(Variant::implicit_weighted, 4, 15'000, k, 43, {15'000, 3, 9'000}),
+                     3, "heavy, k " + std::to_string(k));
 }
 
 TEST(IalsCg, AgreesWithTheReferenceForEveryNumberOfSteps) {
-  for (const int steps : {0, 1, 2, 5})
-    expect_reference(als_problem(Variant::implicit, 20, 60, 12, 44), steps,
-                     "steps " + std::to_string(steps));
+  for (const std::int64_t k : {kInPlace, kCopied})
+    for (const int steps : {0, 1, 2, 5})
+      expect_reference(als_problem(Variant::implicit, 20, 60, k, 44), steps,
+                       "steps " + std::to_string(steps) + ", k " + std::to_string(k));
 }
 
 TEST(IalsCg, StopsWhenConverged) {  // and does not divide by a residual of zero
@@ -87,12 +92,14 @@ TEST(IalsCg, StopsWhenConverged) {  // and does not divide by a residual of zero
 }
 
 TEST(IalsCg, BitsDoNotDependOnTheNumberOfThreads) {
-  const AlsProblem p = als_problem(Variant::implicit_weighted, 400, 12'000, 33, 46,
-                                   {5, 40, 100, 0, 12'000, 17, 300, 8'192, 8'193, 1});
   const Context one = Context::cpu(1), two = Context::cpu(2), three = Context::cpu(3);
-  const auto want = run(one, p, 3);
-  EXPECT_EQ(run(two, p, 3), want);
-  EXPECT_EQ(run(three, p, 3), want);
+  for (const std::int64_t k : {kInPlace, kCopied}) {
+    const AlsProblem p = als_problem(Variant::implicit_weighted, 400, 12'000, k, 46,
+                                     {5, 40, 100, 0, 12'000, 17, 300, 8'192, 8'193, 1});
+    const auto want = run(one, p, 3);
+    EXPECT_EQ(run(two, p, 3), want);
+    EXPECT_EQ(run(three, p, 3), want);
+  }
 }
 
 }  // namespace
