@@ -6,8 +6,8 @@
 
 namespace gradmill::cpu {
 namespace {
-using namespace simd;                  // NOLINT: vectors throughout
-constexpr std::int64_t kPrefetch = 4;  // entries ahead of the one that is copied
+using namespace simd;                   // NOLINT: vectors throughout
+constexpr std::int64_t kPrefetch = 12;  // entries ahead of the one that is copied
 constexpr std::int64_t kPanelEntries = 64;
 
 void prefetch(const float* row, std::int64_t count) {
@@ -26,23 +26,25 @@ void copy_row(const float* from, float* to, std::int64_t count) {
 }  // namespace
 
 void weigh(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,
-           float* weights_a, float* weights_b) {
-  const AlsWeights& model = args.model;
+           float* __restrict weights_a, float* __restrict weights_b) {
+  const AlsWeights model = args.model;
   const float* values = args.ratings.values + first;
-  for (std::int64_t i = 0; i < count; ++i)
-    weights_a[i] = args.weights.size ? args.weights[first + i] : 1.0f;
+  if (args.weights.size)
+    std::copy_n(args.weights.data + first, count, weights_a);
+  else
+    std::fill_n(weights_a, count, 1.0f);
   if (model.implicit) {
     for (std::int64_t i = 0; i < count; ++i) {
       weights_a[i] *= model.alpha * values[i];
       weights_b[i] = model.unobserved_weight + weights_a[i];
     }
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) weights_b[i] = values[i] - model.offset;
-    if (args.biases.size)
-      for (std::int64_t i = 0; i < count; ++i)
-        weights_b[i] -= args.biases[args.ratings.indices[first + i]];
-    for (std::int64_t i = 0; i < count; ++i) weights_b[i] *= weights_a[i];
+    return;
   }
+  for (std::int64_t i = 0; i < count; ++i) weights_b[i] = values[i] - model.offset;
+  if (args.biases.size)
+    for (std::int64_t i = 0; i < count; ++i)
+      weights_b[i] -= args.biases[args.ratings.indices[first + i]];
+  for (std::int64_t i = 0; i < count; ++i) weights_b[i] *= weights_a[i];
 }
 
 void gather(const NormalEquationsArgs& args, std::int64_t first, std::int64_t count,
