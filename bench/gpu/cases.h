@@ -27,6 +27,8 @@ struct Sizes {
   /// Large enough that counters of a run mean something, small enough to count in a
   /// simulator; 140 ratings a user, as in MovieLens 20M.
   static Sizes counted() { return {3'600, 2'700, 500'000, 2'000, 256, 20'000}; }
+  /// As counted, six times as many ratings.
+  static Sizes counted_large() { return {21'600, 6'750, 3'000'000, 8'000, 1'024, 120'000}; }
 };
 
 /// Makes the data of each case when asked for, so that only one case's memory is in use at a time.

@@ -83,7 +83,7 @@ int run(int argc, char** argv) {
   CLI::App app("Measures every kernel on one device against the device's limits.");
   std::string device = "auto", json_path, only;
   std::vector<std::int64_t> factors{64, 128};
-  bool quick = false, counted = false;
+  bool quick = false, counted = false, large = false;
   app.add_option("--device", device, "cpu, cuda, or auto (cuda if there is a device)");
   app.add_option("--json", json_path, "also write the results to this file");
   app.add_option("--only", only, "only kernels whose name contains this");
@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   app.add_flag("--quick", quick, "small shapes and few runs: checks that everything runs");
   app.add_flag("--counted", counted,
                "the one case of --only once, in a middling shape: for bench/gpu/counters");
+  app.add_flag("--large", large, "a larger shape for --counted");
   CLI11_PARSE(app, argc, argv);
 
   const bool on_cuda = device != "cpu" && (device == "cuda" || Context::cuda_device_count() > 0);
@@ -102,7 +103,10 @@ int run(int argc, char** argv) {
                limits.flops_per_second * 1e-12);
 
   nlohmann::json rows = nlohmann::json::array();
-  const Sizes sizes = quick ? Sizes::quick() : counted ? Sizes::counted() : Sizes{};
+  const Sizes sizes = quick      ? Sizes::quick()
+                      : !counted ? Sizes{}
+                      : large    ? Sizes::counted_large()
+                                 : Sizes::counted();
   for (const NamedCase& named : all_cases()) {
     if (counted ? named.kernel != only : named.kernel.find(only) == std::string::npos) continue;
     for (const std::int64_t k : quick                 ? std::vector<std::int64_t>{32}

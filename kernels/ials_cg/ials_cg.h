@@ -9,10 +9,14 @@ namespace gradmill {
 /// without forming A_u: A_u p = base p + ridge p + sum w alpha r y (y . p). Stops early when the squared
 /// residual falls below 1e-20. A row without ratings gives 0.
 /// Shapes   as AlsSolveArgs; base [k, k] is required.
-/// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row. CUDA: a block per row,
-///          in 100 KB of shared memory; rows of more than about 25,000 / k ratings are gathered again (from
-///          L2) for each product. At most 256 factors.
-/// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows). The CPU spares 2 k nnz of the last step: nobody needs its residual.
+/// Bytes    8 nnz + 4 k nnz gathered once (rows that fit stay on chip) + 8 k per row. CUDA: a row that shared
+///          memory holds (about 340 ratings at 64 and 128 factors) is a block's; longer ones are formed
+///          as normal equations by chunks and take the same steps on A_u itself, which gathers once too
+///          and spreads a long row over blocks. Above 128 factors, where forming costs more than it saves,
+///          only rows longer than a chunk (heavy_chunk) are formed, the others are gathered again (from
+///          L2) for each product. 3 launches for a window of formed rows' sums. At most 256 factors.
+/// FLOPs    (steps + 1) (4 k nnz + 2 k^2 rows). The CPU spares 2 k nnz of the last step: nobody needs its
+///          residual. CUDA: k (k + 1) for each rating of a formed row.
 /// Order    bits depend only on the arguments, not on the number of threads.
 /// Source   Takács, Pilászy, Tikk, "Applications of the conjugate gradient method for implicit feedback
 ///          collaborative filtering", RecSys'11.

@@ -48,6 +48,8 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
   constexpr std::int64_t kLeastCost = 512;  // of a block
   const auto blocks = static_cast<unsigned>(
       std::clamp<std::int64_t>((nnz + rows * work.line.row_cost) / kLeastCost, 1, resident));
+  work.shares = blocks;
+  if (work.least_row) work.shares = shares_by_turns(work.line, nnz, blocks);
   const std::int64_t heavy = nnz / work.line.chunk;  // at most
   const auto heavy_blocks = static_cast<unsigned>(std::min<std::int64_t>(heavy, blocks));
   if (heavy)
@@ -57,12 +59,13 @@ void launch_row_systems_of(const Context& ctx, RowSystems work, const Sink& sink
   if (heavy) {
     work.partial = scratch.take<float4>((2 * windows + 4) * work.partial_vectors()).data;
     work.heavy_rows = scratch.take<std::int32_t>(heavy + 1).data;
-    work.heavy_count = scratch.take<std::int32_t>(1).data;
   }
+  work.heavy_count = scratch.take<std::int32_t>(2).data;
+  if (work.least_row) work.shares_taken = work.heavy_count + 1;
   for (std::int64_t pass = 0; pass < passes; ++pass) {
     const std::int64_t from = pass * work.window;
     const std::int64_t to = pass + 1 == passes ? INT64_MAX : from + work.window;
-    if (heavy) ctx.zero(work.heavy_count, sizeof(std::int32_t));
+    if (heavy || work.least_row) ctx.zero(work.heavy_count, 2 * sizeof(std::int32_t));
     row_systems_kernel<Sink, kThreads>
         <<<blocks, shape.threads, shared_bytes, ctx.stream()>>>(work, layout, sink, from, to);
     cuda_check(cudaGetLastError(), "launch the normal equations of rows");

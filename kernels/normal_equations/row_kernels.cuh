@@ -14,7 +14,7 @@
 namespace gradmill::cuda {
 
 /// Takes the next rows of the share that are not heavy and sorts them, the longest first; returns how
-/// many.
+/// many are to be finished.
 __device__ inline int take_rows(const RowSystems& work, const SystemShared& shared) {
   const RowLine& line = work.line;
   const Progress at = *shared.progress();
@@ -25,7 +25,7 @@ __device__ inline int take_rows(const RowSystems& work, const SystemShared& shar
   const unsigned rejected = ~__ballot_sync(kAllLanes, good);
   if (threadIdx.x % kWarp == 0)
     shared.votes()[threadIdx.x / kWarp] = rejected ? __ffs(static_cast<int>(rejected)) - 1 : kWarp;
-  const int length = static_cast<int>(entries);
+  const int length = entries >= work.least_row ? static_cast<int>(entries) : -1;
   shared.window_length()[threadIdx.x] = length;
   __syncthreads();
   int count = 0;
@@ -46,16 +46,16 @@ __device__ inline int take_rows(const RowSystems& work, const SystemShared& shar
     shared.window_length()[rank] = length;
   }
   if (mine == 0) shared.progress()->item.row += count;
-  __syncthreads();
-  return count;
+  return __syncthreads_count(mine < count && length >= 0);
 }
 
-/// Sums the chunk of a heavy row that comes next; false if the share has come to its end.
+/// Sums the chunk of a heavy row if one comes next; false if the share has come to its end.
 __device__ __forceinline__ bool sum_chunk(const RowSystems& work, const SystemShared& shared,
                                           std::int64_t from) {
   const RowLine& line = work.line;
   const RowItem item = shared.progress()->item;
   if (!shared.progress()->share.holds(line, item)) return false;
+  if (line.entries(item.row) <= line.chunk) return true;
   const std::int64_t start = line.start(item), begin = line.offsets[0] + start;
   const std::int64_t end = min(begin + line.chunk, line.offsets[item.row + 1]);
   float4* to = work.partial_slot(start, item.chunk == 0);
@@ -169,23 +169,36 @@ __device__ __forceinline__ int finish_batch(const RowSystems& work, const System
   return count;
 }
 
+/// Begins the block's next share of the items that begin in positions [from, to); false if there is none.
+__device__ inline bool take_share(const RowSystems& work, const SystemShared& shared, bool first,
+                                  std::int64_t from, std::int64_t to) {
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    std::int64_t number = first ? blockIdx.x : work.shares;
+    if (work.shares_taken) number = atomicAdd(work.shares_taken, 1);
+    const bool done = number >= work.shares;
+    const RowShare share = row_share(work.line, from, to, done ? 0 : number, work.shares);
+    *shared.progress() = {share.first, share, done};
+  }
+  __syncthreads();
+  return !shared.progress()->done;
+}
+
 /// The items that begin in positions [from, to).
 template <class Sink, int kThreads>
 __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void row_systems_kernel(
     RowSystems work, SharedLayout layout, Sink sink, std::int64_t from, std::int64_t to) {
   const SystemShared shared{layout};
   shared.set_role(TileRole(work.shape));
-  if (threadIdx.x == 0) {
-    const RowShare share = row_share(work.line, from, to, blockIdx.x, gridDim.x);
-    *shared.progress() = {share.first, share};
-  }
   if (work.base_on_chip) keep_base(work, shared);
-  __syncthreads();
-  while (true) {
-    const int window = take_rows(work, shared);
-    for (int first = 0; first < window;) first += finish_batch(work, shared, first, window, sink);
-    if (window == 0 && !sum_chunk(work, shared, from)) break;
-  }
+#pragma unroll 1
+  for (bool more = take_share(work, shared, true, from, to); more;
+       more = take_share(work, shared, false, from, to))
+    while (true) {
+      const int window = take_rows(work, shared);
+      for (int first = 0; first < window;) first += finish_batch(work, shared, first, window, sink);
+      if (window == 0 && !sum_chunk(work, shared, from)) break;
+    }
 }
 
 /// The chunk sums that a heavy row has in a window, one after the other.

@@ -98,4 +98,13 @@ GRADMILL_HD inline RowShare row_share(const RowLine& line, std::int64_t from, st
           all ? INT64_MAX : to, block + 1 == blocks ? INT64_MAX : border(block + 1)};
 }
 
+/// How many shares to cut the line into where blocks take the next one as they become free: work that
+/// shares leave out, because it is of the other kind of rows, then delays none of them.
+GRADMILL_HD inline std::int64_t shares_by_turns(const RowLine& line, std::int64_t nnz,
+                                                std::int64_t blocks) {
+  constexpr std::int64_t kSharesPerBlock = 32, kLeastCost = 512;
+  const std::int64_t most = (nnz + line.rows * line.row_cost) / kLeastCost + 1;
+  return most < kSharesPerBlock * blocks ? most : kSharesPerBlock * blocks;
+}
+
 }  // namespace gradmill

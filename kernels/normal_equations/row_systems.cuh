@@ -26,10 +26,14 @@ struct RowSystems {
   int stage_rows = 0;  // ratings staged at a time
   int slots = 0;       // sums of long rows that wait in shared memory
   int long_row = 0;    // ratings above which all groups share a row
+  std::int64_t least_row =
+      0;  // rows with fewer ratings are left out, and blocks take shares by turns
   RowLine line;
   std::int64_t window = 0;    // ratings whose chunks have partial slots at a time
   float4* partial = nullptr;  // [2 * window / chunk + 4, slot], the last 2 carry a row's sums over
   std::int32_t* heavy_count = nullptr;
+  std::int32_t* shares_taken = nullptr;  // null: block b has share b alone
+  std::int64_t shares = 0;
   std::int32_t* heavy_rows = nullptr;
 
   /// From AlsSolveArgs or NormalEquationsArgs; `row_cost` as RowLine's.
@@ -72,6 +76,7 @@ struct RowSystems {
 struct Progress {
   RowItem item;
   RowShare share;
+  bool done;
 };
 
 /// Byte offsets into a block's shared memory. They are arguments of the kernels, so that no thread

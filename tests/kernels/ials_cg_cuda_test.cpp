@@ -70,6 +70,14 @@ TEST(IalsCgCuda, RowsThatDoNotFitIntoSharedMemory) {
   GRADMILL_CUDA_CONTEXTS(gpus);
   check(*gpus[0], {.rows = 5, .cols = 6000, .k = 16, .lengths = {5500, 2, 2500, 400, 1}});
   check(*gpus[0], {.rows = 3, .cols = 600, .k = 256, .lengths = {500, 2, 100}});
+  check(*gpus[0], {.rows = 2, .cols = 4500, .k = 250, .lengths = {4200, 90}});
+  for (const std::int64_t k : {20, 64, 65, 100, 128})
+    check(*gpus[0], {.rows = 9,
+                     .cols = 1500,
+                     .k = k,
+                     .lengths = {1400, 700, 0, 300, 3, 1025, 400},
+                     .weighted = k == 65,
+                     .padding = k % 4});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -57,11 +58,16 @@ TEST(RowLine, SharesHoldEveryItemOnceInOrder) {
           }
 }
 
-TEST(RowLine, SharesOfZipfDataAreEqual) {
-  // 20 million ratings of 27,000 items, Zipf with exponent 1: the first has a tenth of them.
+/// 20 million ratings of 27,000 items, Zipf with exponent 1: the first has a tenth of them.
+std::vector<std::int64_t> zipf_lengths() {
   std::vector<std::int64_t> lengths;
   for (int i = 1; i <= 27'000; ++i) lengths.push_back(static_cast<std::int64_t>(1.85e6 / i));
   std::rotate(lengths.begin(), lengths.begin() + 9'000, lengths.end());
+  return lengths;
+}
+
+TEST(RowLine, SharesOfZipfDataAreEqual) {
+  const auto lengths = zipf_lengths();
   const auto offsets = offsets_of(lengths, 0);
   // Blocks that 132 multiprocessors hold of these numbers of factors.
   const std::pair<std::int64_t, std::int64_t> sizes[] = {
@@ -82,6 +88,43 @@ TEST(RowLine, SharesOfZipfDataAreEqual) {
       total += work;
     }
     EXPECT_LE(static_cast<double>(largest * blocks) / static_cast<double>(total), 1.2) << k;
+  }
+}
+
+/// Largest block's work / the mean where blocks take shares by turns and do the rows of one kind only.
+double largest_by_turns(const RowLine& line, std::int64_t blocks, bool of_long_rows,
+                        std::int64_t longest) {
+  const std::int64_t shares =
+      shares_by_turns(line, line.offsets[line.rows] - line.offsets[0], blocks);
+  std::vector<std::int64_t> work(static_cast<std::size_t>(blocks));
+  std::int64_t total = 0;
+  for (std::int64_t s = 0; s < shares; ++s) {
+    const RowShare share = row_share(line, 0, INT64_MAX, s, shares);
+    auto& free = *std::min_element(work.begin(), work.end());
+    for (RowItem i = share.first; share.holds(line, i); i = line.next(i)) {
+      if ((line.entries(i.row) > longest) != of_long_rows) continue;
+      const std::int64_t cost =
+          std::min(line.entries(i.row) - i.chunk * line.chunk, line.chunk) + line.row_cost;
+      free += cost;
+      total += cost;
+    }
+  }
+  return static_cast<double>(*std::max_element(work.begin(), work.end()) * blocks) /
+         static_cast<double>(total);
+}
+
+TEST(RowLine, SharesByTurnsOfOneKindOfRowsAreEqual) {
+  const auto lengths = zipf_lengths();
+  const auto offsets = offsets_of(lengths, 0);
+  const auto rows = static_cast<std::int64_t>(lengths.size());
+  // Number of factors, blocks, longest row that is not formed: as in ials_cg.cu.
+  const std::vector<std::array<std::int64_t, 3>> sizes{
+      {32, 264, 660}, {64, 264, 340}, {128, 132, 350}, {256, 132, heavy_chunk(256, 20'000'000)}};
+  for (const auto& [k, blocks, longest] : sizes) {
+    const RowLine kept{offsets.data(), rows, std::int64_t{1} << 40, 16 + k / 2};
+    EXPECT_LE(largest_by_turns(kept, blocks, false, longest), 1.3) << k;
+    const RowLine formed{offsets.data(), rows, heavy_chunk(k, offsets.back()), 1};
+    EXPECT_LE(largest_by_turns(formed, blocks, true, longest), 1.3) << k;
   }
 }
 

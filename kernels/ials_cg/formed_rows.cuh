@@ -1,0 +1,152 @@
+// Conjugate gradient steps on systems that were formed in register tiles (row_kernels.cuh): for rows
+// with more ratings than shared memory holds.
+#pragma once
+
+#include "kernels/ials_cg/ials_cg.h"
+#include "kernels/normal_equations/row_systems.cuh"
+
+namespace gradmill::cuda {
+
+inline constexpr float kConverged = 1e-20f;  // squared residual
+
+/// A group's vectors in shared memory, in float4s of which a tile row has two. The sink's area holds
+/// products [2, tile_rows, tile_rows], then 4 vectors [2, tile_rows] for each group.
+struct FormedVectors {
+  float4 *products, *x, *residual, *direction;
+  float* old;  // squared residual
+
+  static __host__ __device__ int count(const TileShape& s) {
+    return 2 * s.tile_rows * (s.tile_rows + 3) + 1;
+  }
+  __device__ FormedVectors(float4* area, const TileShape& s, int group)
+      : products(area + group * count(s)),
+        x(products + 2 * s.tile_rows * s.tile_rows),
+        residual(x + 2 * s.tile_rows),
+        direction(residual + 2 * s.tile_rows),
+        old(reinterpret_cast<float*>(direction + 2 * s.tile_rows)) {}
+};
+
+/// products[t] = the part of A v that tile column (or, mirrored, row) t makes.
+__device__ __forceinline__ void multiply_tile(const TileRegisters& tile, const TileRole& role,
+                                              const float4* v, float4* products, int tile_rows) {
+  const auto dot_into = [&](int from, int to, bool transposed) {
+    const float4 low = v[from], high = v[tile_rows + from];
+    const float in[kTile] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+    float out[kTile];
+#pragma unroll
+    for (int r = 0; r < kTile; ++r) {
+      out[r] = 0;
+#pragma unroll
+      for (int c = 0; c < kTile; ++c)
+        out[r] = fmaf(transposed ? tile[c][r] : tile[r][c], in[c], out[r]);
+    }
+    float4* at = products + from * tile_rows + to;
+    at[0] = {out[0], out[1], out[2], out[3]};
+    at[tile_rows * tile_rows] = {out[4], out[5], out[6], out[7]};
+  };
+  dot_into(role.col, role.row, false);
+  if (!role.diagonal()) dot_into(role.row, role.col, true);
+}
+
+__device__ inline float4 add_scaled(float4 a, float s, float4 b) {
+  return {fmaf(s, b.x, a.x), fmaf(s, b.y, a.y), fmaf(s, b.z, a.z), fmaf(s, b.w, a.w)};
+}
+
+/// Float4 `at` of A v, its parts added in order.
+__device__ inline float4 product_vector(const float4* products, int tile_rows, int at) {
+  const float4* part = products + at / tile_rows * tile_rows * tile_rows + at % tile_rows;
+  float4 sum = part[0];
+  for (int t = 1; t < tile_rows; ++t) sum = add_scaled(sum, 1, part[t * tile_rows]);
+  return sum;
+}
+
+/// One warp, after the product of A and x (which leaves b in the residual's place) or the direction.
+__device__ inline void begin_steps(const FormedVectors& of, int tile_rows) {
+  float now = 0;
+  for (int f = threadIdx.x % kWarp; f < 2 * tile_rows; f += kWarp) {
+    const float4 r = add_scaled(of.residual[f], -1, product_vector(of.products, tile_rows, f));
+    of.residual[f] = of.direction[f] = r;
+    now += dot4(r, r);
+  }
+  now = lane_sum(now);
+  if (threadIdx.x % kWarp == 0) *of.old = now;
+}
+__device__ inline void take_step(const FormedVectors& of, int tile_rows) {
+  const float old = *of.old;
+  if (!(old > kConverged)) return;
+  constexpr int kMost = 2 * kMaxTileSize / kTile / kWarp;
+  float4 product[kMost];
+  float curvature = 0, now = 0;
+#pragma unroll
+  for (int i = 0; i < kMost; ++i) {
+    const int f = i * kWarp + threadIdx.x % kWarp;
+    if (f >= 2 * tile_rows) continue;
+    product[i] = product_vector(of.products, tile_rows, f);
+    curvature += dot4(of.direction[f], product[i]);
+  }
+  const float length = old / lane_sum(curvature);
+#pragma unroll
+  for (int i = 0; i < kMost; ++i) {
+    const int f = i * kWarp + threadIdx.x % kWarp;
+    if (f >= 2 * tile_rows) continue;
+    of.x[f] = add_scaled(of.x[f], length, of.direction[f]);
+    const float4 r = of.residual[f] = add_scaled(of.residual[f], -length, product[i]);
+    now += dot4(r, r);
+  }
+  now = lane_sum(now);
+  for (int f = threadIdx.x % kWarp; f < 2 * tile_rows; f += kWarp)
+    of.direction[f] = add_scaled(of.residual[f], now / old, of.direction[f]);
+  __syncwarp();  // all have read the old one
+  if (threadIdx.x % kWarp == 0) *of.old = now;
+}
+
+/// The sink of launch_row_systems.
+struct StepRows {
+  MatrixView<float> solutions;
+  int steps;
+
+  static __host__ __device__ int shared_vectors(const TileShape& shape) {
+    return shape.groups * FormedVectors::count(shape);
+  }
+
+  __device__ __forceinline__ void operator()(const RowSystems& work, const SystemShared& shared,
+                                             int count, const TileRegisters& tile) const {
+    const TileShape& shape = work.shape;
+    const int k = shape.k, tile_rows = shape.tile_rows, width = kTile * tile_rows;
+    const auto value = [&](float4* vector, int j) -> float& {
+      return reinterpret_cast<float*>(vector + j % kTile / 4 * tile_rows + j / kTile)[j % 4];
+    };
+    for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
+      const int g = e / width, j = e % width;
+      const FormedVectors of(shared.area(), shape, g);
+      value(of.x, j) = j < k ? solutions(shared.row()[g], j) : 0;
+      value(of.residual, j) = j < k ? shared.side(work, g, 0)[j] : 0;
+    }
+    __syncthreads();
+    const int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+#pragma unroll 1
+    for (int step = 0; step <= steps; ++step) {
+      const TileRole role = shared.role();
+      if (role.active() && role.group < count) {
+        const FormedVectors of(shared.area(), shape, role.group);
+        multiply_tile(tile, role, step == 0 ? of.x : of.direction, of.products, tile_rows);
+      }
+      __syncthreads();
+      for (int g = warp; g < count; g += warps) {
+        const FormedVectors of(shared.area(), shape, g);
+        if (step == 0)
+          begin_steps(of, tile_rows);
+        else
+          take_step(of, tile_rows);
+      }
+      __syncthreads();
+    }
+    for (int e = threadIdx.x; e < count * k; e += blockDim.x) {
+      const int g = e / k, j = e % k;
+      if (shared.entries()[g] < 0) continue;  // a heavy row that goes on
+      solutions(shared.row()[g], j) = value(FormedVectors(shared.area(), shape, g).x, j);
+    }
+  }
+};
+
+}  // namespace gradmill::cuda
