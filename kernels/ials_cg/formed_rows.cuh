@@ -32,17 +32,19 @@ __device__ __forceinline__ void multiply_tile(const TileRegisters& tile, const T
   const auto dot_into = [&](int from, int to, bool transposed) {
     const float4 low = v[from], high = v[tile_rows + from];
     const float in[kTile] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-    float out[kTile];
 #pragma unroll
-    for (int r = 0; r < kTile; ++r) {
-      out[r] = 0;
+    for (int half = 0; half < 2; ++half) {
+      float out[4] = {0, 0, 0, 0};
 #pragma unroll
-      for (int c = 0; c < kTile; ++c)
-        out[r] = fmaf(transposed ? tile[c][r] : tile[r][c], in[c], out[r]);
+      for (int i = 0; i < 4; ++i)
+#pragma unroll
+        for (int c = 0; c < kTile; ++c) {
+          const int r = 4 * half + i;
+          out[i] = fmaf(transposed ? tile[c][r] : tile[r][c], in[c], out[i]);
+        }
+      products[(half * tile_rows + from) * tile_rows + to] = {out[0], out[1], out[2], out[3]};
+      do_not_load_ahead();
     }
-    float4* at = products + from * tile_rows + to;
-    at[0] = {out[0], out[1], out[2], out[3]};
-    at[tile_rows * tile_rows] = {out[4], out[5], out[6], out[7]};
   };
   dot_into(role.col, role.row, false);
   if (!role.diagonal()) dot_into(role.row, role.col, true);
@@ -56,6 +58,7 @@ __device__ inline float4 add_scaled(float4 a, float s, float4 b) {
 __device__ inline float4 product_vector(const float4* products, int tile_rows, int at) {
   const float4* part = products + at / tile_rows * tile_rows * tile_rows + at % tile_rows;
   float4 sum = part[0];
+#pragma unroll 1
   for (int t = 1; t < tile_rows; ++t) sum = add_scaled(sum, 1, part[t * tile_rows]);
   return sum;
 }
@@ -63,6 +66,7 @@ __device__ inline float4 product_vector(const float4* products, int tile_rows, i
 /// One warp, after the product of A and x (which leaves b in the residual's place) or the direction.
 __device__ inline void begin_steps(const FormedVectors& of, int tile_rows) {
   float now = 0;
+#pragma unroll 1
   for (int f = threadIdx.x % kWarp; f < 2 * tile_rows; f += kWarp) {
     const float4 r = add_scaled(of.residual[f], -1, product_vector(of.products, tile_rows, f));
     of.residual[f] = of.direction[f] = r;
@@ -94,6 +98,7 @@ __device__ inline void take_step(const FormedVectors& of, int tile_rows) {
     now += dot4(r, r);
   }
   now = lane_sum(now);
+#pragma unroll 1
   for (int f = threadIdx.x % kWarp; f < 2 * tile_rows; f += kWarp)
     of.direction[f] = add_scaled(of.residual[f], now / old, of.direction[f]);
   __syncwarp();  // all have read the old one
@@ -116,6 +121,7 @@ struct StepRows {
     const auto value = [&](float4* vector, int j) -> float& {
       return reinterpret_cast<float*>(vector + j % kTile / 4 * tile_rows + j / kTile)[j % 4];
     };
+#pragma unroll 1
     for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
       const int g = e / width, j = e % width;
       const FormedVectors of(shared.area(), shape, g);
@@ -132,6 +138,7 @@ struct StepRows {
         multiply_tile(tile, role, step == 0 ? of.x : of.direction, of.products, tile_rows);
       }
       __syncthreads();
+#pragma unroll 1
       for (int g = warp; g < count; g += warps) {
         const FormedVectors of(shared.area(), shape, g);
         if (step == 0)
@@ -141,6 +148,7 @@ struct StepRows {
       }
       __syncthreads();
     }
+#pragma unroll 1
     for (int e = threadIdx.x; e < count * k; e += blockDim.x) {
       const int g = e / k, j = e % k;
       if (shared.entries()[g] < 0) continue;  // a heavy row that goes on

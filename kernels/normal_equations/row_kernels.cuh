@@ -191,14 +191,15 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void ro
   const SystemShared shared{layout};
   shared.set_role(TileRole(work.shape));
   if (work.base_on_chip) keep_base(work, shared);
+  bool more = take_share(work, shared, true, from, to);
 #pragma unroll 1
-  for (bool more = take_share(work, shared, true, from, to); more;
-       more = take_share(work, shared, false, from, to))
-    while (true) {
-      const int window = take_rows(work, shared);
-      for (int first = 0; first < window;) first += finish_batch(work, shared, first, window, sink);
-      if (window == 0 && !sum_chunk(work, shared, from)) break;
-    }
+  while (more) {
+    const int window = take_rows(work, shared);
+#pragma unroll 1
+    for (int first = 0; first < window;) first += finish_batch(work, shared, first, window, sink);
+    if (window == 0 && !sum_chunk(work, shared, from))
+      more = take_share(work, shared, false, from, to);
+  }
 }
 
 /// The chunk sums that a heavy row has in a window, one after the other.

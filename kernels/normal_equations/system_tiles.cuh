@@ -205,6 +205,10 @@ __device__ inline float4 sum_of_groups(const float4* area, const TileShape& shap
   return sum;
 }
 
+/// Where tile `slot` (of all groups') is dumped, to be written or read row by row: neighbours stay within
+/// eight float4s, and the tiles of a row, whose numbers often differ by multiples of 8, use different banks.
+__device__ __forceinline__ int dump_place(int slot) { return slot ^ (slot >> 3 & 7); }
+
 /// Adds the tiles of all groups up into those of group 0, in a fixed order. Shared memory: 16 vectors
 /// for each tile of half of the groups. All threads must call.
 __device__ __forceinline__ void add_groups(TileRegisters& tile, float4* area,
