@@ -175,7 +175,8 @@ MatrixView<const float> AlsSolver::base(Side& other) {
   return matrix;
 }
 
-// In pieces of rows, between which progress is told. A row's bits do not depend on the pieces.
+// On the CPU in pieces of rows, between which progress is told; a GPU takes all rows in one launch.
+// A row's bits do not depend on the pieces.
 void AlsSolver::solve(const CsrRatings& ratings, Side& other, Side& side, double done_before) {
   const auto fixed = base(other);
   const MatrixView<const float> factors = other.factors.view();
@@ -184,7 +185,9 @@ void AlsSolver::solve(const CsrRatings& ratings, Side& other, Side& side, double
   const VectorView<float> solution_biases = side.my_biases();
   const std::int64_t rows = solutions.rows;
   const std::int64_t pieces =
-      std::clamp<std::int64_t>(std::min(ratings.nnz() / kPieceRatings, rows), 1, kPieces);
+      ctx_.is_cuda()
+          ? 1
+          : std::clamp<std::int64_t>(std::min(ratings.nnz() / kPieceRatings, rows), 1, kPieces);
   for (std::int64_t piece = 0; piece < pieces; ++piece) {
     const std::int64_t first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
     const CsrView<const float> csr = csr_rows(ratings.view(), first, count);
