@@ -58,7 +58,7 @@ void CheckpointWriter::add(TensorSource source, std::int64_t global_rows, std::i
 CheckpointWriter& CheckpointWriter::add(const StateTensor& t) {
   if (t.replicated && comm_.rank() != 0) return *this;
   const std::int64_t size = element_size(t.type);
-  add({t.name, t.type, {t.rows, t.cols}, t.data, t.rows, t.cols * size, t.stride * size},
+  add({t.name, t.type, {t.rows, t.cols}, t.data, t.rows, t.cols * size, t.stride * size, {}},
       t.global_rows, t.first_row, t.device);
   return *this;
 }

@@ -45,6 +45,12 @@ class CheckpointWriter {
     add(tensor_source(std::move(name), rows), global_rows, first_row, rows.device);
     return *this;
   }
+  /// The same of rows that source.produce makes while commit() writes them.
+  CheckpointWriter& add_produced(TensorSource source, std::int64_t global_rows,
+                                 std::int64_t first_row) {
+    add(std::move(source), global_rows, first_row, Device{});
+    return *this;
+  }
   /// This rank's rows of a model's state, in host memory; what is replicated is taken from rank 0.
   CheckpointWriter& add(const StateTensor& tensor);
   /// A file of any bytes (a vocabulary), by one rank only.

@@ -13,38 +13,27 @@ VectorView<const T> view_of(const std::vector<T>& values) {
 }
 
 /// Who rated what, as counts a user and items in the users' order; rows of all ranks follow one another.
-struct SeenTensors {
-  SeenRatings ratings;
-  std::vector<std::int64_t> counts;
-  std::vector<std::int32_t> copied;  // only of device memory
-  VectorView<const std::int32_t> items;
-  std::int64_t first_item = 0, all_items = 0;
-};
-
-SeenTensors seen_of(const Context& ctx, const Context& host, Communicator& comm, MfSolver& solver) {
-  SeenTensors result;
-  result.ratings = solver.seen();
-  const CsrView<const float> seen = result.ratings.view;
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(seen.rows) + 1);
-  copy_bytes(ctx, offsets.data(), Device{}, seen.offsets, seen.device,
-             offsets.size() * sizeof(std::int64_t));
-  result.items = {seen.indices, seen.nnz, Device{}};
-  if (seen.device.kind == DeviceKind::cuda) {
-    result.copied.resize(static_cast<std::size_t>(seen.nnz));
-    copy_bytes(ctx, result.copied.data(), Device{}, seen.indices, seen.device,
-               result.copied.size() * sizeof(std::int32_t));
-    result.items.data = result.copied.data();
-  }
-  ctx.synchronize();
-  for (std::size_t u = 0; u + 1 < offsets.size(); ++u)
-    result.counts.push_back(offsets[u + 1] - offsets[u]);
+/// The items are written as the solver makes them: they never are in memory at once.
+void add_seen(const Context& host, Communicator& comm, const MfSolver& solver,
+              const std::vector<std::int64_t>& counts, CheckpointWriter& writer) {
+  const auto rank = static_cast<std::size_t>(comm.rank());
   const auto world = static_cast<std::size_t>(comm.world_size());
+  const std::int64_t mine = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   std::vector<std::int64_t> sizes(world), ones(world, 1);
-  comm.all_gather(host, VectorView<const std::int64_t>{&seen.nnz, 1, {}}, ones,
+  comm.all_gather(host, VectorView<const std::int64_t>{&mine, 1, {}}, ones,
                   VectorView<std::int64_t>{sizes.data(), static_cast<std::int64_t>(world), {}});
-  result.first_item = std::accumulate(sizes.begin(), sizes.begin() + comm.rank(), std::int64_t{0});
-  result.all_items = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
-  return result;
+  std::vector<std::int64_t> first(world + 1);
+  std::partial_sum(sizes.begin(), sizes.end(), first.begin() + 1);
+
+  const RowBoundaries& users = solver.user_boundaries();
+  writer.add("seen_counts", users.back(), users[rank], view_of(counts));
+  TensorSource items =
+      tensor_source("seen_items", VectorView<const std::int32_t>{nullptr, mine, {}});
+  items.produce = [&solver](const ByteSink& sink) {
+    solver.visit_seen_items(
+        [&](std::span<const std::int32_t> piece) { sink(piece.data(), piece.size_bytes()); });
+  };
+  writer.add_produced(std::move(items), first.back(), first[rank]);
 }
 
 std::vector<std::int32_t> read_order(const Checkpoint& checkpoint, const std::string& name) {
@@ -140,13 +129,10 @@ void write_mf_model(const Context& ctx, const Context& host, Communicator& comm,
   CheckpointWriter writer(host, comm, parent, name);
   const HostState state(ctx, solver.state());
   state.add_to(writer);
-  SeenTensors seen;
+  std::vector<std::int64_t> seen_counts;
   if (parts.with_seen) {
-    seen = seen_of(ctx, host, comm, solver);
-    const RowBoundaries& users = solver.user_boundaries();
-    writer.add("seen_counts", users.back(), users[static_cast<std::size_t>(comm.rank())],
-               view_of(seen.counts));
-    writer.add("seen_items", seen.all_items, seen.first_item, seen.items);
+    seen_counts = solver.seen_counts();
+    add_seen(host, comm, solver, seen_counts, writer);
   }
   const std::vector<double> constants{parts.mean, parts.low, parts.high};
   const std::vector<std::int32_t> user_order(solver.user_order().begin(),

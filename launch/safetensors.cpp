@@ -75,6 +75,17 @@ std::string header_text(const std::vector<TensorSource>& tensors,
   return text;
 }
 
+void write_produced(OutputFile& file, const TensorSource& t, const std::string& path) {
+  const std::int64_t announced = t.rows * t.row_bytes;
+  std::int64_t written = 0;
+  t.produce([&](const void* bytes, std::size_t size) {
+    file.write(bytes, size);
+    written += static_cast<std::int64_t>(size);
+  });
+  require(written == announced, "{}: tensor {:?}: {} bytes were produced, {} announced", path,
+          t.name, written, announced);
+}
+
 void write_rows(OutputFile& file, const TensorSource& t) {
   const auto* row = static_cast<const char*>(t.data);
   if (t.stride_bytes == t.row_bytes)
@@ -108,7 +119,12 @@ FileRecord write_safetensors(const std::string& path, std::vector<TensorSource> 
   const std::uint64_t length = header.size();
   file.write(&length, sizeof length);
   file.write(header);
-  for (const TensorSource& t : tensors) write_rows(file, t);
+  for (const TensorSource& t : tensors) {
+    if (t.produce)
+      write_produced(file, t, path);
+    else
+      write_rows(file, t);
+  }
   return file.finish();
 }
 

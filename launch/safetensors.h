@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -22,30 +23,35 @@ struct SafetensorsLimits {
   static constexpr std::size_t kDimensions = 8;
 };
 
-/// A tensor to write: rows of host memory that stay valid and unchanged until the write returns.
+/// Takes the next bytes of a tensor.
+using ByteSink = std::function<void(const void* bytes, std::size_t size)>;
+
+/// A tensor to write: rows of host memory that stay valid and unchanged until the write returns, or
+/// rows that `produce` makes piece by piece, in order, when they are written.
 struct TensorSource {
   std::string name;
   ElementType type = ElementType::f32;
   std::vector<std::int64_t> shape;
   const void* data = nullptr;
   std::int64_t rows = 0, row_bytes = 0, stride_bytes = 0;
+  std::function<void(const ByteSink&)> produce = {};  // instead of data
 };
 
 template <class T>
 TensorSource tensor_source(std::string name, MatrixView<const T> m) {
   constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
   return {std::move(name), element_type<T>(), {m.rows, m.cols}, m.data,
-          m.rows,          m.cols * kSize,    m.stride * kSize};
+          m.rows,          m.cols * kSize,    m.stride * kSize, {}};
 }
 template <class T>
 TensorSource tensor_source(std::string name, VectorView<const T> v) {
   constexpr auto kSize = static_cast<std::int64_t>(sizeof(T));
-  return {std::move(name), element_type<T>(), {v.size}, v.data, v.size, kSize, kSize};
+  return {std::move(name), element_type<T>(), {v.size}, v.data, v.size, kSize, kSize, {}};
 }
 
 /// Writes and syncs a new file without a copy of the data. Tensors come in the order of descending
 /// element size, so all are aligned. Errors: as OutputFile; ErrorKind::internal for a repeated
-/// name.
+/// name or a tensor that is produced with another size than announced.
 FileRecord write_safetensors(const std::string& path, std::vector<TensorSource> tensors,
                              const std::map<std::string, std::string>& metadata = {},
                              Existing existing = Existing::refuse);

@@ -343,6 +343,14 @@ FactorsView AlsSolver::factors() {
           users_.my_biases(), items_.biases.view(), mean_};
 }
 
+std::vector<std::int64_t> AlsSolver::seen_counts() const { return by_user_.row_counts(); }
+
+void AlsSolver::visit_seen_items(const ItemSink& sink) const {
+  const CsrView<const float> csr = by_user_.view();
+  visit_on_host(ctx_, VectorView<const std::int32_t>{csr.indices, csr.nnz, csr.device},
+                kPieceRatings, sink);
+}
+
 std::vector<StateTensor> AlsSolver::state() {
   std::vector<StateTensor> tensors;
   auto add = [&](const std::string& name, Side& side) {

@@ -27,6 +27,8 @@ class AlsSolver final : public MfSolver {
   std::span<const std::int32_t> user_order() const override { return {}; }
   std::span<const std::int32_t> item_order() const override { return {}; }
   SeenRatings seen() override { return {by_user_.view(), {}}; }
+  std::vector<std::int64_t> seen_counts() const override;
+  void visit_seen_items(const ItemSink& sink) const override;
   std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;

@@ -240,6 +240,14 @@ CsrView<const float> CsrRatings::view() const {
           offsets_.view().device};
 }
 
+std::vector<std::int64_t> CsrRatings::row_counts() const {
+  const std::vector<std::int64_t> offsets = offsets_.to_host();
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(rows_));
+  for (std::size_t row = 0; row < counts.size(); ++row)
+    counts[row] = offsets[row + 1] - offsets[row];
+  return counts;
+}
+
 std::int64_t CsrRatings::bytes() const {
   return offsets_.size() * 8 + indices_.size() * 8 + weights_.size() * 4;
 }

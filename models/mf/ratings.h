@@ -1,6 +1,7 @@
 // Ratings as the solvers hold them: triples that travel between ranks, and sparse rows on a device.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -56,6 +57,7 @@ class CsrRatings {
 
   CsrView<const float> view() const;
   VectorView<const float> weights() const { return weights_.view(); }
+  std::vector<std::int64_t> row_counts() const;
   std::int64_t rows() const { return rows_; }
   std::int64_t nnz() const { return indices_.size(); }
   std::int64_t bytes() const;
@@ -72,5 +74,22 @@ class CsrRatings {
 
 /// Rows [first, first + count) of a CSR view; entries keep their places in the arrays.
 CsrView<const float> csr_rows(CsrView<const float> csr, std::int64_t first, std::int64_t count);
+
+/// Calls sink(std::span<const T>) for the array's pieces of at most `piece` elements, in host memory.
+template <class T, class Sink>
+void visit_on_host(const Context& ctx, VectorView<const T> array, std::int64_t piece, Sink&& sink) {
+  std::vector<T> copied;
+  for (std::int64_t first = 0; first < array.size; first += piece) {
+    const auto count = static_cast<std::size_t>(std::min(piece, array.size - first));
+    const T* data = array.data + first;
+    if (array.device.kind != DeviceKind::cpu) {
+      copied.resize(count);
+      copy_bytes(ctx, copied.data(), Device{}, data, array.device, count * sizeof(T));
+      ctx.synchronize();
+      data = copied.data();
+    }
+    sink(std::span<const T>(data, count));
+  }
+}
 
 }  // namespace gradmill

@@ -12,6 +12,7 @@
 namespace gradmill {
 namespace {
 constexpr std::int64_t kState = 4;  // floats of state a row
+constexpr std::int64_t kInitRows = 4096;
 
 std::vector<std::int32_t> order_of(const SgdSide& side) {
   std::vector<std::int32_t> order(side.storage.size());
@@ -36,15 +37,14 @@ std::array<double, 2> weighted_sums(const Context& host, Communicator& comm, con
 void initialize_state(const Context& ctx, Buffer<float>& state, FactorTable& table) {
   const MatrixView<float> factors = table.view();
   const VectorView<const float> all = factors.flat();
-  std::vector<float> rows(static_cast<std::size_t>(all.size));
-  copy_bytes(ctx, rows.data(), Device{}, all.data, all.device, rows.size() * sizeof(float));
-  ctx.synchronize();
   std::vector<float> start(static_cast<std::size_t>(factors.rows * kState));
-  for (std::size_t row = 0; row < static_cast<std::size_t>(factors.rows); ++row) {
-    const auto first = rows.begin() + static_cast<std::ptrdiff_t>(row) * factors.stride;
-    start[row * kState + 1] = start[row * kState + 2] = 1;
-    start[row * kState + 3] = std::inner_product(first, first + factors.cols, first, 0.0f);
-  }
+  std::size_t row = 0;
+  visit_on_host(ctx, all, kInitRows * factors.stride, [&](std::span<const float> rows) {
+    for (auto first = rows.begin(); first != rows.end(); first += factors.stride, ++row) {
+      start[row * kState + 1] = start[row * kState + 2] = 1;
+      start[row * kState + 3] = std::inner_product(first, first + factors.cols, first, 0.0f);
+    }
+  });
   state = Buffer<float>::from_host(ctx, {start.data(), start.size()});
   ctx.synchronize();
 }
@@ -196,6 +196,17 @@ SeenRatings SgdSolver::seen() {
   SeenRatings seen{{}, ratings_.by_user(ctx_, host_, users_.rows(), size_.items)};
   seen.view = seen.made.view();
   return seen;
+}
+
+void SgdSolver::visit_seen_items(const ItemSink& sink) const {
+  const std::int32_t first = ratings_.first_block();
+  const auto last = block_boundaries_[static_cast<std::size_t>(comm_.rank()) + 1];
+  for (std::int32_t block = first; block < last; ++block) {
+    const CsrRatings rows = ratings_.by_user_of_block(
+        ctx_, host_, block - first, grid_.users.first(block) - grid_.users.first(first),
+        grid_.users.rows_of(block), size_.items);
+    sink({rows.view().indices, static_cast<std::size_t>(rows.nnz())});
+  }
 }
 
 std::vector<StateTensor> SgdSolver::state() {

@@ -27,6 +27,10 @@ class SgdSolver final : public MfSolver {
   std::span<const std::int32_t> user_order() const override { return user_order_; }
   std::span<const std::int32_t> item_order() const override { return item_order_; }
   SeenRatings seen() override;
+  std::vector<std::int64_t> seen_counts() const override {
+    return ratings_.user_counts(ctx_, users_.rows());
+  }
+  void visit_seen_items(const ItemSink& sink) const override;
   std::vector<StateTensor> state() override;
   void restored() override;
   std::string describe() const override;

@@ -166,7 +166,7 @@ class Builder {
     });
     keep_first(by_user[at(mine)]);
     offsets.assign(at(mine * side) + 1, by_user[at(mine)]);
-    std::vector<std::vector<std::int64_t>> groups(at(mine * side));
+    std::vector<std::vector<std::uint8_t>> groups(at(mine * side));  // sizes
     ctx_.threads().parallel_for(mine, 1, [&](std::int64_t i, std::int64_t, int) {
       const auto bounds = partition(
           ratings, by_user[at(i)], by_user[at(i) + 1], side,
@@ -175,15 +175,17 @@ class Builder {
       for (std::int64_t j = 0; j < side; ++j)
         groups[at(i * side + j)] = order_block(i, j, bounds[at(j)], bounds[at(j) + 1]);
     });
-    for (const auto& ends : groups) {
-      block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
-      group_offsets.insert(group_offsets.end(), ends.begin(), ends.end());
-    }
-    block_groups.push_back(static_cast<std::int64_t>(group_offsets.size()) - 1);
+    block_groups.push_back(0);
+    for (const auto& sizes : groups)
+      block_groups.push_back(block_groups.back() + static_cast<std::int64_t>(sizes.size()));
+    group_offsets.reserve(at(block_groups.back() + 1));
+    group_offsets.push_back(0);
+    for (const auto& sizes : groups)
+      for (const std::uint8_t size : sizes) group_offsets.push_back(group_offsets.back() + size);
   }
 
   Ratings ratings;
-  std::vector<std::int64_t> offsets, block_groups, group_offsets{0};
+  std::vector<std::int64_t> offsets, block_groups, group_offsets;
 
  private:
   void to_storage_rows() {
@@ -209,8 +211,8 @@ class Builder {
     if (!ratings.weights.empty()) ratings.weights.resize(at(count));
   }
 
-  /// Orders entries [begin, end), which are block (i, j); returns where its groups end.
-  std::vector<std::int64_t> order_block(std::int64_t i, std::int64_t j, std::int64_t begin,
+  /// Orders entries [begin, end), which are block (i, j); returns the sizes of its groups.
+  std::vector<std::uint8_t> order_block(std::int64_t i, std::int64_t j, std::int64_t begin,
                                         std::int64_t end) {
     const auto user_block = static_cast<std::int32_t>(first_ + i),
                item_block = static_cast<std::int32_t>(j);
@@ -233,7 +235,9 @@ class Builder {
               [](const Keyed& a, const Keyed& b) { return a.order() < b.order(); });
     GroupSchedule groups(users, grid_.items.rows_of(item_block));
     std::vector<Entry> strip;
-    std::vector<std::int64_t> ends, sizes;
+    static_assert(kGroupRatings <= UINT8_MAX);
+    std::vector<std::uint8_t> all_sizes;
+    std::vector<std::int64_t> sizes;
     std::int64_t done = begin;
     for (std::size_t e = 0; e < keyed.size();) {
       strip.clear();
@@ -246,9 +250,12 @@ class Builder {
         ratings.values[to] = r.value;
         if (weighted) ratings.weights[to] = r.weight;
       });
-      for (const std::int64_t size : sizes) ends.push_back(done += size);
+      for (const std::int64_t size : sizes) {
+        all_sizes.push_back(static_cast<std::uint8_t>(size));
+        done += size;
+      }
     }
-    return ends;
+    return all_sizes;
   }
 
   const Context& ctx_;
@@ -308,6 +315,31 @@ CsrRatings SgdRatings::by_user(const Context& ctx, const Context& host, std::int
       .to(ctx);
 }
 
+std::vector<std::int64_t> SgdRatings::user_counts(const Context& ctx, std::int64_t users) const {
+  std::vector<std::int64_t> counts(at(users));
+  visit_on_host(ctx, blocks().users, kChunk, [&](std::span<const std::int32_t> piece) {
+    for (const std::int32_t user : piece) ++counts[at(user)];
+  });
+  return counts;
+}
+
+CsrRatings SgdRatings::by_user_of_block(const Context& ctx, const Context& host, std::int32_t block,
+                                        std::int64_t first_user, std::int64_t users,
+                                        std::int64_t items) const {
+  const std::int64_t first = user_block_first_[at(block)],
+                     count = user_block_first_[at(block) + 1] - first;
+  const SgdBlocks all = blocks();
+  CsrRatings rows;
+  const auto build = [&](std::span<const std::int32_t> user, std::span<const std::int32_t> item) {
+    rows = CsrRatings::build(host, first_user, users, items, user, item, {}, {});
+  };
+  visit_on_host(ctx, all.users.slice(first, count), count, [&](std::span<const std::int32_t> user) {
+    visit_on_host(ctx, all.items.slice(first, count), count,
+                  [&](std::span<const std::int32_t> item) { build(user, item); });
+  });
+  return rows;
+}
+
 SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t first,
                        std::int32_t last, Ratings ratings, std::uint64_t seed) {
   require(0 <= first && first <= last && last <= grid.users.blocks,
@@ -323,6 +355,9 @@ SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t fir
   result.first_block_ = first;
   result.user_blocks_ = last - first;
   result.item_blocks_ = grid.items.blocks;
+  for (std::int32_t block = 0; block <= result.user_blocks_; ++block)
+    result.user_block_first_.push_back(
+        builder.offsets[at(std::int64_t{block} * grid.items.blocks)]);
   result.host_ = std::move(builder.ratings);
   if (ctx.is_cuda()) {
     move_to_device(ctx, result.host_.users, result.users_);

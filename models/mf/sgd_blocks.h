@@ -58,12 +58,19 @@ class SgdRatings {
   /// is not needed to train. host: a CPU context.
   CsrRatings by_user(const Context& ctx, const Context& host, std::int64_t users,
                      std::int64_t items) const;
+  /// How many ratings each of the `users` users has.
+  std::vector<std::int64_t> user_counts(const Context& ctx, std::int64_t users) const;
+  /// by_user() of one local user block alone, whose `users` rows begin at first_user; in host's memory.
+  CsrRatings by_user_of_block(const Context& ctx, const Context& host, std::int32_t block,
+                              std::int64_t first_user, std::int64_t users,
+                              std::int64_t items) const;
 
  private:
   friend SgdRatings sgd_ratings(const Context&, const SgdGrid&, std::int32_t, std::int32_t, Ratings,
                                 std::uint64_t);
   std::int32_t first_block_ = 0, user_blocks_ = 0, item_blocks_ = 0;
-  Ratings host_;  // the ratings, unless they are in a GPU's memory:
+  std::vector<std::int64_t> user_block_first_;  // [user_blocks_ + 1] of the ratings
+  Ratings host_;                                // the ratings, unless they are in a GPU's memory:
   Buffer<std::int32_t> users_, items_;
   Buffer<float> values_, weights_;
   Buffer<std::int64_t> offsets_, block_groups_, group_offsets_;

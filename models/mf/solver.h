@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ namespace gradmill {
 struct MfSize {
   std::int64_t users = 0, items = 0;  // rows of the whole tables
 };
+
+/// Takes the next items of some rows, in host memory.
+using ItemSink = std::function<void(std::span<const std::int32_t>)>;
 
 /// Who rated what, values not included. The view is valid while this and the solver live: a solver that
 /// does not keep such rows makes them for the call, into `made`.
@@ -50,6 +54,10 @@ class MfSolver {
   virtual std::span<const std::int32_t> item_order() const = 0;
   /// This rank's users' training ratings, rows as in factors().users: what recommendations leave out.
   virtual SeenRatings seen() = 0;
+  /// How many ratings each row of seen() has, and the items of all rows, one row after the other, piece by
+  /// piece: in memory for a piece.
+  virtual std::vector<std::int64_t> seen_counts() const = 0;
+  virtual void visit_seen_items(const ItemSink& sink) const = 0;
 
   /// Everything that decides the next epoch. Every row is on exactly one rank. After the caller has
   /// overwritten the values (resume, warm start), it calls restored().

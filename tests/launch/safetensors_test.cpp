@@ -85,6 +85,31 @@ TEST(Safetensors, RoundTripOfEveryTypeAndSize) {
   }
 }
 
+TEST(Safetensors, ProducedPieceByPieceHasTheBytesOfAnArray) {
+  const TemporaryFolder folder;
+  const auto values = counted<std::int32_t>(1000);
+  const auto longs = counted<std::int64_t>(3);
+  const auto whole = tensor_source("v", VectorView<const std::int32_t>{values.data(), 1000});
+  const auto other = tensor_source("l", VectorView<const std::int64_t>{longs.data(), 3});
+  write_safetensors(folder / "whole", {whole, other});
+  TensorSource pieces = tensor_source("v", VectorView<const std::int32_t>{nullptr, 1000});
+  std::size_t last = 0;
+  pieces.produce = [&](const ByteSink& sink) {
+    sink(nullptr, 0);
+    sink(values.data(), 4 * 257);
+    sink(values.data() + 257, 4 * (last - 257));
+  };
+  last = 1000;
+  write_safetensors(folder / "pieces", {pieces, other});
+  EXPECT_EQ(read_bytes(folder / "pieces"), read_bytes(folder / "whole"));
+  for (const std::size_t wrong : {999, 258}) {
+    last = wrong;
+    const Error e = error_of([&] { write_safetensors(folder / "short", {pieces, other}); });
+    EXPECT_EQ(e.kind(), ErrorKind::internal);
+    EXPECT_FALSE(std::filesystem::exists(folder / "short"));
+  }
+}
+
 TEST(Safetensors, GoldenBytes) {
   const TemporaryFolder folder;
   const std::vector<float> values{1, 2};

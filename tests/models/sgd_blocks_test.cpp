@@ -181,6 +181,24 @@ TEST(SgdBlocks, ByUserHoldsTheItemsOfEachUserInOrder) {
         std::vector<std::int32_t>(got.indices + got.offsets[u], got.indices + got.offsets[u + 1]),
         items);
   }
+
+  // The same block by block.
+  std::int64_t user = 0;
+  const auto counts = cut.user_counts(ctx, 90);
+  for (std::int32_t block = 0; block < grid.users.blocks; ++block) {
+    const std::int64_t users = grid.users.rows_of(block);
+    const CsrRatings part =
+        cut.by_user_of_block(ctx, ctx, block, grid.users.first(block), users, 70);
+    const auto of_block = part.view();
+    ASSERT_EQ(of_block.rows, users);
+    for (std::int64_t u = 0; u < users; ++u, ++user) {
+      const std::vector<std::int32_t> items(of_block.indices + of_block.offsets[u],
+                                            of_block.indices + of_block.offsets[u + 1]);
+      EXPECT_EQ(items, want[static_cast<std::size_t>(user)]);
+      EXPECT_EQ(counts[static_cast<std::size_t>(user)], static_cast<std::int64_t>(items.size()));
+    }
+  }
+  EXPECT_EQ(user, 90);
 }
 
 TEST(SgdBlocks, GroupsAreLargeUnlessARowIsHeavy) {
