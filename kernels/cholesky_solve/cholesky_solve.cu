@@ -25,7 +25,7 @@ __device__ __forceinline__ void load_systems(const CholeskySolveArgs& args, cons
       const int c = at.row - at.col;
       v = {c == 0 ? 1.0f : 0, c == 1 ? 1.0f : 0, c == 2 ? 1.0f : 0, c == 3 ? 1.0f : 0};
     }
-    area[at.vector * shape.pitch + dump_place(g * shape.tiles + at.tile)] = v;
+    area[at.vector * shape.pitch + dump_place(shape, g * shape.tiles + at.tile)] = v;
   }
   for (int e = threadIdx.x; e < count * width; e += blockDim.x) {
     const int g = e / width, j = e % width;
@@ -77,7 +77,7 @@ __global__ __launch_bounds__(kThreads, kThreads == kTileThreads ? 2 : 1) void ch
     clear(tile);
     const TileRole role = unpack(packed_role);
     if (role.active() && role.group < count)
-      load_tile(tile, area + dump_place(threadIdx.x), shape.pitch);
+      load_tile(tile, area + dump_place(shape, threadIdx.x), shape.pitch);
     tile_cholesky(tile, solve_slot(slots, shape, max(role.group, 0)), shape, packed_role, count,
                   biased);
     store_solutions(args, shape, biased, std::int64_t{batch} * shape.groups, count, slots);

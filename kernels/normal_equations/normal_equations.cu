@@ -21,14 +21,14 @@ struct WriteRows {
     const int k = shape.k, size = work.size();
     const TileRole role = shared.role();
     if (role.active() && role.group < count)
-      store_tile(tile, shared.area() + dump_place(threadIdx.x), shape.pitch);
+      store_tile(tile, shared.area() + dump_place(shape, threadIdx.x), shape.pitch);
     __syncthreads();
     for (int e = threadIdx.x; e < count * shape.matrix_vectors(); e += blockDim.x) {
       const int g = e / shape.matrix_vectors();
       const TriangleWalk at(e % shape.matrix_vectors(), shape.tile_rows);
       if (shared.entries()[g] < 0 || at.row >= k || at.col > at.row) continue;
       const float4 v =
-          shared.area()[at.vector * shape.pitch + dump_place(g * shape.tiles + at.tile)];
+          shared.area()[at.vector * shape.pitch + dump_place(shape, g * shape.tiles + at.tile)];
       float* row = systems.row(shared.row()[g]) + at.row * size;
       store4(row, at.col, at.col + 3 < size ? size : at.row + 1, vector_systems, v);
     }

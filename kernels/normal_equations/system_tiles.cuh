@@ -206,8 +206,11 @@ __device__ inline float4 sum_of_groups(const float4* area, const TileShape& shap
 }
 
 /// Where tile `slot` (of all groups') is dumped, to be written or read row by row: neighbours stay within
-/// eight float4s, and the tiles of a row, whose numbers often differ by multiples of 8, use different banks.
-__device__ __forceinline__ int dump_place(int slot) { return slot ^ (slot >> 3 & 7); }
+/// eight float4s, and the tiles of a row, whose numbers often differ by multiples of 8, use different
+/// banks. Up to 8 tile rows (64 factors) they do so anyhow.
+__device__ __forceinline__ int dump_place(const TileShape& shape, int slot) {
+  return shape.tile_rows > 8 ? slot ^ (slot >> 3 & 7) : slot;
+}
 
 /// Adds the tiles of all groups up into those of group 0, in a fixed order. Shared memory: 16 vectors
 /// for each tile of half of the groups. All threads must call.
