@@ -11,6 +11,8 @@
 
 namespace gradmill {
 
+class FeaturePipeline;
+
 enum class ShardFormat : std::uint8_t { hdf5, tfrecord };
 
 struct ConvertOptions {
@@ -18,8 +20,9 @@ struct ConvertOptions {
   int shards = 1;      // rows are dealt in contiguous, nearly equal runs
   bool force = false;  // replace a data set that is already there
   int deflate = 0;     // 0: none, 1..9: zlib level (hdf5: with shuffle; tfrecord: gzip)
-  std::int64_t chunk_rows = 1 << 15;  // rows of an HDF5 chunk
-  RatingReadOptions read;             // how to read the source
+  std::int64_t chunk_rows = 1 << 15;          // rows of an HDF5 chunk
+  RatingReadOptions read;                     // how to read ratings
+  const FeaturePipeline* features = nullptr;  // that makes the samples; kept in the data set
 };
 
 struct ConvertReport {

@@ -46,6 +46,11 @@ ConvertReport convert_samples(const SampleOpener& source, const std::string& fol
   dataset.samples.num_features = std::max(dataset.samples.num_features, stream->num_features());
   dataset.rows = dataset.samples.rows;
   output.create(dataset);
+  if (options.features) {
+    OutputFile file(output.path() + "/features.json");
+    file.write(options.features->serialize());
+    dataset.features = file.finish();
+  }
   deal_to_shards(
       *source(), chunk, output.path(), dataset, options,
       [&](const std::string& path, std::int64_t rows) {

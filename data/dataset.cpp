@@ -10,6 +10,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::int64_t kMaxJsonBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kMaxFeaturesBytes = std::int64_t{1} << 36;
 constexpr std::int64_t kMaxVocabularyBytes = std::int64_t{1} << 40;
 constexpr const char* kRatings = "gradmill ratings";
 constexpr const char* kSamples = "gradmill samples";
@@ -158,6 +159,7 @@ void parse_samples(const Reader& root, Dataset& dataset) {
     const Reader from(json, statistics.where() + ": classes");
     samples.classes.push_back({from.real("label"), from.count("rows")});
   }
+  if (root.has("features")) dataset.features = parse_file(root.object("features"));
 }
 
 Dataset parse(const Json& json, const std::string& path) {
@@ -179,6 +181,15 @@ Dataset parse(const Json& json, const std::string& path) {
   dataset.kind == DataKind::ratings ? parse_ratings(root, dataset) : parse_samples(root, dataset);
   parse_shards(root, dataset);
   return dataset;
+}
+
+std::string read_checked(const Folder& folder, const FileRecord& record, std::int64_t max_bytes) {
+  const InputFile file = folder.open_file(record.name);
+  file.verify(record);
+  expect(file.size() <= max_bytes, ErrorKind::data, "{}: {} bytes", file.path(), file.size());
+  std::string bytes(static_cast<std::size_t>(file.size()), '\0');
+  file.read_at(0, bytes.data(), bytes.size());
+  return bytes;
 }
 
 void add_ratings(const Dataset& dataset, Json& json) {
@@ -204,7 +215,8 @@ void add_ratings(const Dataset& dataset, Json& json) {
                         {"item", file_json(dataset.item_vocabulary)}};
 }
 
-void add_samples(const SampleSummary& samples, Json& json) {
+void add_samples(const Dataset& dataset, Json& json) {
+  const SampleSummary& samples = dataset.samples;
   Json columns{{"label", "float32"}, {"indices", "int32"}, {"values", "float32"}};
   Json classes = Json::array();
   for (const auto& [label, rows] : samples.classes)
@@ -217,6 +229,7 @@ void add_samples(const SampleSummary& samples, Json& json) {
     columns["weight"] = "float32";
     statistics["weight"] = range_json(samples.weight);
   }
+  if (dataset.features) json["features"] = file_json(*dataset.features);
   json["num_features"] = samples.num_features;
   json["entries"] = samples.entries;
   json["columns"] = columns;
@@ -244,7 +257,7 @@ std::string dataset_to_json(const Dataset& dataset) {
             {"storage", dataset.format == ShardFormat::hdf5 ? "hdf5" : "tfrecord"},
             {"rows", dataset.rows},
             {"shards", shards}};
-  ratings ? add_ratings(dataset, json) : add_samples(dataset.samples, json);
+  ratings ? add_ratings(dataset, json) : add_samples(dataset, json);
   json["digest"] = xxh128_hex(json.dump());
   return json.dump(1) + "\n";
 }
@@ -270,17 +283,23 @@ Dataset read_dataset(const std::string& folder) {
 }
 
 Vocabulary read_vocabulary(const Folder& folder, const FileRecord& record) {
-  const InputFile file = folder.open_file(record.name);
-  file.verify(record);
-  expect(file.size() <= kMaxVocabularyBytes, ErrorKind::data, "{}: {} bytes", file.path(),
-         file.size());
-  std::string bytes(static_cast<std::size_t>(file.size()), '\0');
-  file.read_at(0, bytes.data(), bytes.size());
+  const std::string bytes = read_checked(folder, record, kMaxVocabularyBytes);
   try {
     return Vocabulary::deserialize(bytes);
   } catch (const Error& error) {
-    fail(error.kind(), "{}: {}", file.path(), error.what());
+    fail(error.kind(), "{}/{}: {}", folder.path(), record.name, error.what());
   }
+}
+
+FeaturePipeline read_features(const Folder& folder, const Dataset& dataset) {
+  const FileRecord& record = dataset.features.value();
+  const std::string path = folder.path() + "/" + record.name;
+  FeaturePipeline pipeline =
+      FeaturePipeline::deserialize(read_checked(folder, record, kMaxFeaturesBytes), path);
+  expect(pipeline.num_features() == dataset.samples.num_features, ErrorKind::data,
+         "{}: makes {} features, but {} says {}", path, pipeline.num_features(), Dataset::kFileName,
+         dataset.samples.num_features);
+  return pipeline;
 }
 
 InputFile open_shard(const Folder& folder, const Dataset& dataset, std::size_t shard, bool verify) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/convert.h"
+#include "data/features.h"
 #include "data/files.h"
 #include "data/sample_summary.h"
 #include "data/slice_sequence.h"
@@ -29,7 +31,9 @@ struct Dataset {
   std::int64_t rows = 0;
   std::vector<Shard> shards;
 
-  SampleSummary samples;  // kind samples
+  // kind samples
+  SampleSummary samples;
+  std::optional<FileRecord> features;  // of records: the pipeline that made them samples
 
   // kind ratings
   IdColumn::Kind user_ids = IdColumn::Kind::i64, item_ids = IdColumn::Kind::i64;
@@ -51,6 +55,8 @@ Dataset dataset_from_json(std::string_view text, const std::string& path);
 Dataset read_dataset(const std::string& folder);
 /// Checked against its digest.
 Vocabulary read_vocabulary(const Folder& folder, const FileRecord& record);
+/// Of a data set that has `features`; checked against their digest.
+FeaturePipeline read_features(const Folder& folder, const Dataset& dataset);
 
 /// The shards with the rows of a part, by their names in the folder. What is missing or cut off is said now;
 /// digests are checked when a shard is opened. Errors: as open_shard.

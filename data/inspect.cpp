@@ -37,6 +37,7 @@ Json describe_dataset(const std::string& folder) {
   json.erase("digest");
   json.erase("vocabulary");
   json["bytes"] = dataset.bytes();
+  if (dataset.features) json["features"].erase("blocks_xxh3_64");
   for (Json& shard : json["shards"]) shard.erase("blocks_xxh3_64");
   return json;
 }

@@ -37,6 +37,7 @@ std::optional<Dataset> check_files(const std::string& folder, SourceReport& repo
   const Folder opened = Folder::open(folder);
   for (const FileRecord* record : {&dataset.user_vocabulary, &dataset.item_vocabulary})
     if (dataset.kind == DataKind::ratings) attempt([&] { (void)read_vocabulary(opened, *record); });
+  if (dataset.features) attempt([&] { (void)read_features(opened, dataset); });
   for (std::size_t s = 0; s < dataset.shards.size(); ++s) {
     attempt([&] { (void)open_shard(opened, dataset, s, true); });
     ++report.shards;

@@ -9,7 +9,9 @@
 #include "data/validate.h"
 #include "launch/inspect_checkpoint.h"
 #include "launch/linear_export.h"
+#include "launch/linear_inputs.h"
 #include "launch/reading.h"
+#include "launch/record_features.h"
 #include "launch/verbs.h"
 #include "launch/version.h"
 #include "runtime/expect.h"
@@ -27,34 +29,59 @@ int default_shards(const std::string& source) {
   return static_cast<int>(
       std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / kBytesPerShard + 1, 1, 1024));
 }
+/// A configuration of a linear model, or options that only records with a label have.
+bool wants_features(const Options& options) {
+  const Config& config = options.config;
+  return config.kind == "linear" || !config.data.label.empty() || !config.data.text.empty() ||
+         !config.data.interactions.empty() || config.data.hash_bits > 0;
+}
+
+/// The source is read three times: fitted, surveyed, written.
+ConvertReport convert_records(const Config& config, const SampleSource& source,
+                              const std::string& folder, ConvertOptions& convert) {
+  const FeaturePipeline pipeline = FeatureFit::merge({fit_records(config, source).serialize()});
+  convert.features = &pipeline;
+  const RecordReadOptions read = record_options(source.data, source.threads);
+  return convert_samples([&] { return open_record_samples(source.path, read, pipeline); }, folder,
+                         convert);
+}
+
+std::string found_in(const ConvertReport& report, bool samples) {
+  return samples ? fmt::format("{} samples of {} features, {} entries", report.read.rows,
+                               report.num_features, report.entries)
+                 : fmt::format("{} rows of {} users and {} items", report.read.rows, report.users,
+                               report.items);
+}
 }  // namespace
 
 int convert_verb(const Options& options, World&, Log& log) {
+  const Config& config = options.config;
+  const bool configured = options.target.ends_with(".toml");
+  const std::string& source = configured ? config.data.train : options.target;
+  expect(!source.empty(), ErrorKind::usage, "{}: data.train names no source to convert",
+         options.target);
   ConvertOptions convert;
   convert.to = options.to == "tfrecord" ? ShardFormat::tfrecord : ShardFormat::hdf5;
-  convert.shards = options.shards ? options.shards : default_shards(options.target);
+  convert.shards = options.shards ? options.shards : default_shards(source);
   convert.force = options.force;
   convert.deflate = options.deflate;
-  const int threads =
-      options.config.train.threads ? options.config.train.threads : available_cores();
-  const bool samples = is_samples(options.config, options.target);
+  const int threads = config.train.threads ? config.train.threads : available_cores();
+  const bool records = wants_features(options) && has_records(source, config.data.format);
+  const bool samples = records || is_samples(config, source);
   ConvertReport report;
-  if (samples) {
-    const SampleReadOptions read = sample_read_options(options.config.data, threads);
-    report = convert_samples([&] { return open_samples(options.target, read); }, options.output,
-                             convert);
+  if (records) {
+    report = convert_records(config, {config.data, source, threads}, options.output, convert);
+  } else if (samples) {
+    const SampleReadOptions read = sample_read_options(config.data, threads);
+    report = convert_samples([&] { return open_samples(source, read); }, options.output, convert);
   } else {
-    convert.read = read_options(options.config, threads);
-    report = convert_ratings(options.target, options.output, convert);
+    convert.read = read_options(config, threads);
+    report = convert_ratings(source, options.output, convert);
   }
-  log_report(log, options.target, report.read);
-  const std::string what = samples
-                               ? fmt::format("{} samples of {} features, {} entries",
-                                             report.read.rows, report.num_features, report.entries)
-                               : fmt::format("{} rows of {} users and {} items", report.read.rows,
-                                             report.users, report.items);
-  log.info(fmt::format("{}: {} in {} shard(s), {:.1f} MB, {:.1f} s", report.folder, what,
-                       report.shards, static_cast<double>(report.bytes) / 1e6, report.seconds));
+  log_report(log, source, report.read);
+  log.info(fmt::format("{}: {} in {} shard(s), {:.1f} MB, {:.1f} s", report.folder,
+                       found_in(report, samples), report.shards,
+                       static_cast<double>(report.bytes) / 1e6, report.seconds));
   return 0;
 }
 

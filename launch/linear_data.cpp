@@ -12,6 +12,7 @@
 #include "data/files.h"
 #include "dist/gather_strings.h"
 #include "launch/reading.h"
+#include "launch/record_features.h"
 #include "models/linear/class_weights.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
@@ -61,7 +62,6 @@ class Loader {
   SampleSource source(const std::string& path) const {
     return {config_.data, path, host_.threads().size(), comm_.rank(), comm_.world_size()};
   }
-  std::vector<FeatureSpec> feature_specs(const std::vector<ColumnSpec>& found) const;
   void fit_pipeline();
   void read_train(bool strict);
   void read_valid();
@@ -79,57 +79,10 @@ class Loader {
   std::array<std::int64_t, kTotals> totals_{};
 };
 
-std::string label_column(const DataConfig& data, const std::vector<ColumnSpec>& found) {
-  if (!data.label.empty() || found.empty()) return data.label;
-  for (const char* usual : {"label", "target", "y", "class"})
-    for (const ColumnSpec& column : found)
-      if (column.name == usual) return usual;
-  return found.back().name;
-}
-
-/// The tables of the configuration, or those that the short keys of [data] stand for.
-std::vector<FeatureSpec> Loader::feature_specs(const std::vector<ColumnSpec>& found) const {
-  const DataConfig& data = config_.data;
-  std::vector<FeatureSpec> specs = config_.features;
-  const std::int64_t buckets =
-      data.hash_bits > 0 ? std::int64_t{1} << data.hash_bits : FeatureSpec().hash_size;
-  auto add = [&](const std::string& column, const char* kind) -> FeatureSpec& {
-    FeatureSpec& spec = specs.emplace_back();
-    spec.column = column;
-    spec.kind = kind;
-    spec.hash_size = buckets;
-    return spec;
-  };
-  for (const std::string& column : data.text) add(column, "text");
-  const std::string label = label_column(data, found);
-  if (config_.features.empty() && data.hash_bits > 0)
-    for (const ColumnSpec& column : found)
-      if (column.kind == ColumnKind::text && column.name != label && column.name != data.weight &&
-          std::find(data.text.begin(), data.text.end(), column.name) == data.text.end())
-        add(column.name, "hashed");
-  if (config_.features.empty()) add("*", "auto");
-  for (const std::string& crossed : data.interactions) {
-    FeatureSpec& spec = add("", "interaction");
-    for (std::size_t at = 0; at <= crossed.size();) {
-      const std::size_t end = std::min(crossed.find('*', at), crossed.size());
-      spec.columns.push_back(crossed.substr(at, end - at));
-      at = end + 1;
-    }
-  }
-  return specs;
-}
-
 void Loader::fit_pipeline() {
-  const RecordReadOptions options =
-      record_options(config_.data, host_.threads().size(), comm_.rank(), comm_.world_size());
-  const auto found = open_records(config_.data.train, options)->columns();
-  const FeatureFit mine =
-      fit_features(config_.data.train, options, feature_specs(found),
-                   {config_.data.label, config_.data.weight, config_.data.label_strip});
-  data_.inputs.pipeline = std::make_shared<const FeaturePipeline>(
-      FeatureFit::merge(all_gather_strings(host_, comm_, mine.serialize())));
-  data_.inputs.num_features = data_.inputs.pipeline->num_features();
-  data_.inputs.classes = data_.inputs.pipeline->label_classes();
+  const FeatureFit mine = fit_records(config_, source(config_.data.train));
+  data_.inputs.take(std::make_shared<const FeaturePipeline>(
+      FeatureFit::merge(all_gather_strings(host_, comm_, mine.serialize()))));
 }
 
 void Loader::tell(const std::string& path, const ReadReport& report) {
@@ -264,6 +217,8 @@ LinearData Loader::load() {
     expect(config_.features.empty(), ErrorKind::usage,
            "{}: sparse rows have no columns for [[features]]", config_.data.train);
     data_.inputs.num_features = config_.data.num_features;
+    if (auto pipeline = features_of_dataset(config_.data.train))
+      data_.inputs.take(std::move(pipeline));
   }
   const bool strict = data_.inputs.num_features > 0;
   read_train(strict);

@@ -8,6 +8,7 @@
 
 #include "data/rating_source.h"
 #include "launch/reading.h"
+#include "launch/record_features.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -26,6 +27,18 @@ void append(std::vector<T>& to, const std::vector<T>& from, std::int64_t begin, 
   to.insert(to.end(), from.begin() + begin, from.begin() + end);
 }
 
+/// Labels that are classes already. No reader gives others, but a converted data set of another origin may.
+void check_classes(const std::vector<float>& labels, const std::vector<std::string>& classes,
+                   const std::string& source, std::int64_t first_row) {
+  if (classes.empty()) return;
+  const auto count = static_cast<float>(classes.size());
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    expect(labels[i] >= 0 && labels[i] < count && labels[i] == std::floor(labels[i]),
+           ErrorKind::data,
+           "{}: row {}: the label {} is not one of the model's {} classes (from 0)", source,
+           first_row + static_cast<std::int64_t>(i) + 1, labels[i], classes.size());
+}
+
 SampleReadOptions sample_options(const SampleSource& source, const LinearInputs& inputs,
                                  bool strict) {
   using Base = SampleReadOptions::IndexBase;
@@ -38,6 +51,12 @@ SampleReadOptions sample_options(const SampleSource& source, const LinearInputs&
 }
 
 }  // namespace
+
+void LinearInputs::take(std::shared_ptr<const FeaturePipeline> fitted) {
+  pipeline = std::move(fitted);
+  num_features = pipeline->num_features();
+  classes = pipeline->label_classes();
+}
 
 std::string LinearInputs::feature_name(std::int64_t feature) const {
   if (pipeline) return pipeline->feature_name(feature);
@@ -84,7 +103,7 @@ LinearInputs LinearInputs::read(const Checkpoint& checkpoint) {
 
 void LinearInputs::to_classes(std::vector<float>& labels, const std::string& source,
                               std::int64_t first_row, float unknown_is) const {
-  if (class_values.empty()) return;
+  if (class_values.empty()) return check_classes(labels, classes, source, first_row);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto at = std::lower_bound(class_values.begin(), class_values.end(), labels[i]);
     if (at != class_values.end() && *at == labels[i]) {
@@ -99,9 +118,10 @@ void LinearInputs::to_classes(std::vector<float>& labels, const std::string& sou
 }
 
 bool has_records(const std::string& source, const std::string& format) {
+  const RatingSource found = find_rating_files(source);
+  if (found.format == RatingFormat::dataset) return false;
   if (format == "libsvm" || format == "csr") return false;
   if (format != "auto") return true;
-  const RatingSource found = find_rating_files(source);
   if (found.format == RatingFormat::text &&
       ends_with_any(found.files.at(0), {".svm", ".libsvm", ".svmlight"}))
     return false;
@@ -133,13 +153,14 @@ RecordReadOptions record_options(const DataConfig& data, int threads, int part, 
 std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
                                                   const LinearInputs& inputs, bool strict,
                                                   bool with_labels) {
-  if (inputs.pipeline)
+  if (inputs.pipeline && !is_converted(source.path))
     return open_record_samples(
         source.path, record_options(source.data, source.threads, source.part, source.parts),
         *inputs.pipeline, with_labels);
   expect(!has_records(source.path, source.data.format), ErrorKind::data,
          "{}: records with columns, but the model was trained on sparse rows of {} features",
          source.path, inputs.num_features);
+  expect_same_features(source.path, inputs);
   return open_samples(source.path, sample_options(source, inputs, strict));
 }
 

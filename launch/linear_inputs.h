@@ -22,6 +22,8 @@ struct LinearInputs {
   int index_base = -1;               // of LIBSVM text; -1: other sources, or as detected
   std::shared_ptr<const FeaturePipeline> pipeline;  // of records; null: sparse rows
 
+  /// Features and classes of text are those of the pipeline.
+  void take(std::shared_ptr<const FeaturePipeline> fitted);
   std::string feature_name(std::int64_t feature) const;
 
   void write(CheckpointWriter& writer) const;  // by one rank
@@ -45,7 +47,8 @@ struct SampleSource {
   std::string path;
   int threads = 1, part = 0, parts = 1;
 };
-/// Samples in the model's features. Without a pipeline, num_features > 0 and `strict`: greater indices are
+/// Samples in the model's features: records through its pipeline, sparse rows as they are. A converted data set
+/// must have the model's features (expect_same_features). Without a pipeline, num_features > 0 and `strict`: greater indices are
 /// bad records; else they are left out (their coefficients would be 0) and counted.
 std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
                                                   const LinearInputs& inputs, bool strict,

@@ -44,8 +44,6 @@ constexpr KeyFlag kTrainFlags[] = {
     {"--l1", "optimizer.l1"},
     {"--tolerance", "optimizer.tolerance"},
     {"--global-batch", "train.global_batch"},
-    {"-b,--hash-bits", "data.hash_bits"},
-    {"--text", "data.text"},
     {"--num-features", "data.num_features"},
     {"--epochs", "train.epochs"},
     {"--patience", "train.patience"},
@@ -59,6 +57,11 @@ constexpr KeyFlag kTrainFlags[] = {
     {"-i,--init", "run.init"},
 };
 
+constexpr KeyFlag kFeatureFlags[] = {
+    {"-b,--hash-bits", "data.hash_bits"},
+    {"--text", "data.text"},
+};
+
 class Parser {
  public:
   Parser();
@@ -67,6 +70,8 @@ class Parser {
  private:
   CLI::App* verb(const std::string& name, const std::string& help, const std::string& examples);
   void key_flags(CLI::App* app, std::span<const KeyFlag> flags);
+  void feature_flags(CLI::App* app);
+  void set_option(CLI::App* app);
   void model_target(CLI::App* app);
   void add_train();
   void add_model_verbs();
@@ -164,6 +169,7 @@ void Parser::add_train() {
       ->required();
   key_flags(app, kTrainFlags);
   key_flags(app, kDataFlags);
+  feature_flags(app);
   app->add_flag_callback(
          "--implicit",
          [this] {
@@ -171,12 +177,20 @@ void Parser::add_train() {
          },
          "implicit feedback: the same as --algorithm ials")
       ->group(fmt::format("Options for {}", kind_words(kForMf)));
+  set_option(app);
+  app->add_option("--trace", options_.trace,
+                  "write a Chrome trace of the run's phases (one a rank)");
+}
+
+void Parser::feature_flags(CLI::App* app) {
+  key_flags(app, kFeatureFlags);
   app->add_option("-q,--interactions", interactions_,
                   "A,B: columns to cross; may be repeated (data.interactions)")
       ->group(fmt::format("Options for {}", kind_words(kForLinear)));
+}
+
+void Parser::set_option(CLI::App* app) {
   app->add_option("--set", set_, "KEY=VALUE: any key of the configuration; may be repeated");
-  app->add_option("--trace", options_.trace,
-                  "write a Chrome trace of the run's phases (one a rank)");
 }
 
 void Parser::model_target(CLI::App* app) {
@@ -241,11 +255,16 @@ void Parser::add_model_verbs() {
 }
 
 void Parser::add_data_verbs() {
-  CLI::App* convert = verb("convert", "turn ratings or samples into a sharded data set",
+  CLI::App* convert = verb("convert", "turn ratings, samples or records into a sharded data set",
                            "  gradmill convert ratings.csv ratings/ --to hdf5 --shards 8\n"
                            "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4\n"
-                           "  gradmill convert train.svm.gz clicks/ --shards 8");
-  convert->add_option("source", options_.target, "a file, folder or glob pattern")->required();
+                           "  gradmill convert train.svm.gz clicks/ --shards 8\n"
+                           "  gradmill convert adult.csv adult/ --label income\n"
+                           "  gradmill convert run.toml adult/ --shards 8");
+  convert
+      ->add_option("source", options_.target,
+                   "a file, folder or glob pattern, or a configuration (TOML) that names it")
+      ->required();
   convert->add_option("folder", options_.output, "the data set's folder")->required();
   convert->add_option("--to", options_.to, "hdf5 or tfrecord")
       ->check(CLI::IsMember({"hdf5", "tfrecord"}));
@@ -255,6 +274,8 @@ void Parser::add_data_verbs() {
       ->check(CLI::Range(0, 9));
   convert->add_flag("--force", options_.force, "replace a data set that is there");
   key_flags(convert, kDataFlags);
+  feature_flags(convert);
+  set_option(convert);
 
   CLI::App* inspect =
       verb("inspect", "what is in a data set, shard, checkpoint or model",
@@ -349,6 +370,8 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
       load_config_file(config, options_.target);
     }
   }
+  if (options_.verb == "convert" && options_.target.ends_with(".toml"))
+    load_config_file(config, options_.target);
   load_config_environment(config);
   assign();
   for (const Assignment& a : options_.assignments) set_config(config, a.key, a.value, a.where);
