@@ -5,12 +5,14 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "launch/device.h"
 #include "launch/linear_metrics.h"
 #include "launch/linear_model.h"
 #include "launch/model_verbs.h"
 #include "launch/reading.h"
+#include "launch/standard_input.h"
 #include "launch/table_writer.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
@@ -27,6 +29,9 @@ struct Session {
     config.data.bad_records = "fail";
     for (const Assignment& a : options.assignments) set_config(config, a.key, a.value, a.where);
     config.data.train = options.config.data.train;
+    if (config.data.train != "-") return;
+    input.emplace(model.inputs().pipeline != nullptr);
+    config.data.train = input->path();
   }
 
   std::unique_ptr<SampleStream> open(bool with_labels) const {
@@ -38,6 +43,7 @@ struct Session {
   Context host;
   std::unique_ptr<Context> ctx;
   LinearModel model;
+  std::optional<StandardInput> input;
   Config config;  // the model's, with the command line's changes
 };
 

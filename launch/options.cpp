@@ -215,7 +215,8 @@ void Parser::add_model_verbs() {
   CLI::App* predict =
       verb("predict", "predict ratings of (user, item) pairs, or classes and values of samples",
            "  gradmill predict runs/mf-0001 --data pairs.csv --output predictions.csv\n"
-           "  gradmill predict runs/linear-0001 --data new.csv --output predictions.jsonl");
+           "  gradmill predict runs/linear-0001 --data new.csv --output predictions.jsonl\n"
+           "  head new.csv | gradmill predict runs/linear-0001 --data -");
   model_target(predict);
   key_flags(predict, kData);
   key_flags(predict, kDataFlags);

@@ -1,5 +1,7 @@
 // Records -> a converted data set that keeps its features -> a model that reads both.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -168,6 +170,42 @@ TEST_F(ConvertRecords, LabelsOfAnotherOriginMustBeClasses) {
   const Error e = error_of([&] { run({"evaluate", path("m"), "--data", folder_ / "set"}); });
   EXPECT_EQ(e.kind(), ErrorKind::data);
   EXPECT_NE(std::string(e.what()).find("row 2"), std::string::npos) << e.what();
+}
+
+/// Reads standard input from a file while it lives.
+class InputFrom {
+ public:
+  explicit InputFrom(const std::string& path) : kept_(::dup(STDIN_FILENO)) {
+    const int file = ::open(path.c_str(), O_RDONLY);
+    EXPECT_EQ(::dup2(file, STDIN_FILENO), STDIN_FILENO);
+    ::close(file);
+  }
+  ~InputFrom() {
+    ::dup2(kept_, STDIN_FILENO);
+    ::close(kept_);
+  }
+
+ private:
+  int kept_;
+};
+
+TEST_F(ConvertRecords, PredictionReadsStandardInput) {
+  const std::string csv = folder_.write("t.csv", table(60, true));
+  train("m", csv);
+  const auto from = [&](const std::string& path) {
+    const InputFrom input(path);
+    return predictions("m", "-");
+  };
+  const std::string whole = predictions("m", csv);
+  EXPECT_EQ(from(csv), whole);
+  const std::string header = "age,city,note,score\n", row = "31,Oslo,n1 common,0.5\n";
+  EXPECT_EQ(from(folder_.write("one.csv", header + row)),
+            from(folder_.write("one.jsonl",
+                               "{\"age\":31,\"city\":\"Oslo\",\"score\":0.5,"
+                               "\"note\":\"n1 common\"}\n")));
+  const Error e = error_of([&] { from(folder_.write("bad.csv", header + row + "x,Oslo,,1\n")); });
+  EXPECT_EQ(e.kind(), ErrorKind::data);
+  EXPECT_NE(std::string(e.what()).find("stdin.csv:3"), std::string::npos) << e.what();
 }
 
 TEST_F(ConvertRecords, WithoutALabelATableIsOneOfRatings) {
