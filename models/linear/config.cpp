@@ -30,9 +30,10 @@ bool is_mini_batch(const std::string& optimizer) {
 }
 
 LinearConfig with_defaults(LinearConfig c) {
-  // Newton's method where the objective is smooth; OWL-QN for l1; steps where the loss has a kink.
+  // Newton's method where the objective is smooth; steps where the loss has a kink. With l1 the solver is
+  // chosen when device, processes and loss are known.
   if (c.optimizer == "auto")
-    c.optimizer = has_kink(c) ? "adagrad" : c.l1 > 0 ? "owlqn" : "newton_cg";
+    c.optimizer = has_kink(c) ? "adagrad" : c.l1 > 0 ? "auto" : "newton_cg";
   if (c.loss_parameter < 0) c.loss_parameter = c.loss == "quantile" ? 0.5 : 1.0;
   if (c.learning_rate < 0) {
     if (c.optimizer == "sgd") c.learning_rate = 0.5;

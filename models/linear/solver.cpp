@@ -3,6 +3,7 @@
 #include "models/linear/coordinate_descent.h"
 #include "models/linear/mini_batch.h"
 #include "models/linear/newton_cg.h"
+#include "models/linear/proximal_newton.h"
 #include "models/linear/quasi_newton.h"
 #include "runtime/expect.h"
 
@@ -51,22 +52,41 @@ std::string title(LossKind kind) {
   return "";
 }
 
-void require_dual(const Context& ctx, const Communicator& comm, const LinearConfig& config,
-                  const Loss& loss) {
+/// Whether coordinate descent has a quadratic model of the loss: with curvature wherever there is a slope.
+bool has_model(const Loss& loss) {
+  return loss.kind == LossKind::logistic || loss.kind == LossKind::squared ||
+         loss.kind == LossKind::squared_hinge;
+}
+
+/// Which coordinate descent: of the dual variables, or of the coefficients.
+bool is_dual(const LinearConfig& config, const Loss& loss) {
+  return loss.kind == LossKind::hinge || (loss.kind == LossKind::squared_hinge && config.l1 == 0);
+}
+
+void require_descent(const Context& ctx, const Communicator& comm, const LinearConfig& config,
+                     const Loss& loss) {
   const char* const name = "optimizer \"coordinate_descent\"";
-  expect(loss.kind == LossKind::hinge || loss.kind == LossKind::squared_hinge, ErrorKind::usage,
-         "{} is for the losses hinge and squared_hinge; use \"auto\"", name);
-  expect(config.l1 == 0 && config.l2 > 0, ErrorKind::usage,
-         "{} needs l2 above 0 and l1 0, not l2 {} and l1 {}", name, config.l2, config.l1);
-  expect(!config.intercept, ErrorKind::usage,
-         "{} has no unregularized intercept; set intercept = false, or add a feature that is 1",
-         name);
+  expect(is_dual(config, loss) || has_model(loss), ErrorKind::usage,
+         "{} is for the losses hinge, squared_hinge, logistic and squared; use \"auto\"", name);
+  if (is_dual(config, loss)) {
+    expect(config.l1 == 0 && config.l2 > 0, ErrorKind::usage,
+           "{} for hinge losses needs l2 above 0 and l1 0, not l2 {} and l1 {}", name, config.l2,
+           config.l1);
+    expect(!config.intercept, ErrorKind::usage,
+           "{} for hinge losses has no unregularized intercept; set intercept = false, or add a "
+           "feature that is 1",
+           name);
+  }
   expect(comm.world_size() == 1, ErrorKind::usage,
-         "{} runs in one process, and this run has {}; use \"adagrad\", or \"newton_cg\" with "
-         "squared_hinge",
-         name, comm.world_size());
+         "{} runs in one process, and this run has {}; use \"{}\"", name, comm.world_size(),
+         loss.kind == LossKind::hinge ? "adagrad"
+         : config.l1 > 0              ? "owlqn"
+                                      : "newton_cg");
   expect(!ctx.is_cuda(), ErrorKind::usage,
-         "{} runs on the CPU; set device = \"cpu\", or use \"adagrad\"", name);
+         "{} runs on the CPU; set device = \"cpu\", or use \"{}\"", name,
+         loss.kind == LossKind::hinge ? "adagrad"
+         : config.l1 > 0              ? "owlqn"
+                                      : "newton_cg");
 }
 }  // namespace
 
@@ -99,7 +119,12 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
           shape.num_features);
   require(static_cast<std::int64_t>(mine.labels.size()) == mine.rows(), "{} labels of {} rows",
           mine.labels.size(), mine.rows());
-  const LinearConfig own = with_defaults(config);
+  LinearConfig own = with_defaults(config);
+  // Left to here by l1: what is fastest on one CPU, else what runs anywhere.
+  if (own.optimizer == "auto")
+    own.optimizer = comm.world_size() == 1 && !ctx.is_cuda() && has_model(loss)
+                        ? "coordinate_descent"
+                        : "owlqn";
   const std::string what =
       title(loss.kind) +
       (shape.outputs > 1 && loss.kind != LossKind::softmax ? ", one class against the rest" : "");
@@ -116,17 +141,19 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
          "optimizer.history is {}; it must be in [1, {}]", own.history, kMaxHistory);
   expect(own.exchange != "sharded", ErrorKind::usage,
          "exchange \"sharded\" is not there yet; use \"auto\"");
+  if (own.optimizer == "coordinate_descent") require_descent(ctx, comm, own, loss);
+  if (own.optimizer == "coordinate_descent" && !is_dual(own, loss))
+    return std::make_unique<ProximalNewtonSolver>(ctx, host, comm, own, seed, shape, loss,
+                                                  std::move(mine), what + ", coordinate descent");
   auto order = order_columns_by_frequency(host, comm, mine);
   if (is_mini_batch(own.optimizer))
     return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
                                              std::move(mine), std::move(order),
                                              what + ", " + own.optimizer);
-  if (own.optimizer == "coordinate_descent") {
-    require_dual(ctx, comm, own, loss);
+  if (own.optimizer == "coordinate_descent")
     return std::make_unique<CoordinateDescentSolver>(ctx, host, comm, own, seed, shape, loss,
                                                      std::move(mine), std::move(order),
                                                      what + ", dual coordinate descent");
-  }
   if (own.optimizer == "newton_cg")
     return std::make_unique<NewtonSolver>(ctx, host, comm, own, shape, loss, std::move(mine),
                                           std::move(order), what + ", Newton-CG");

@@ -69,14 +69,27 @@ double violation(const Samples& s, const LinearConfig& config, int classes,
 
 TEST(LinearSolver, FullBatchReachesTheMinimum) {
   const Context ctx = Context::cpu(2);
-  for (const Case& c : {Case{"lbfgs", "logistic", 2, 0}, Case{"newton_cg", "logistic", 2, 0},
-                        Case{"auto", "auto", 2, 0}, Case{"lbfgs", "softmax", 4, 0},
-                        Case{"newton_cg", "softmax", 4, 0}, Case{"newton_cg", "logistic", 3, 0},
-                        Case{"lbfgs", "squared", 0, 0}, Case{"newton_cg", "squared", 0, 0},
-                        Case{"newton_cg", "squared_hinge", 2, 0}, Case{"lbfgs", "huber", 0, 0},
-                        Case{"newton_cg", "huber", 0, 0}, Case{"newton_cg", "poisson", 0, 0},
-                        Case{"lbfgs", "poisson", 0, 0}, Case{"owlqn", "logistic", 2, 3e-3},
-                        Case{"owlqn", "squared", 0, 1e-2}, Case{"owlqn", "softmax", 3, 3e-3}}) {
+  for (const Case& c : {Case{"lbfgs", "logistic", 2, 0},
+                        Case{"newton_cg", "logistic", 2, 0},
+                        Case{"auto", "auto", 2, 0},
+                        Case{"lbfgs", "softmax", 4, 0},
+                        Case{"newton_cg", "softmax", 4, 0},
+                        Case{"newton_cg", "logistic", 3, 0},
+                        Case{"lbfgs", "squared", 0, 0},
+                        Case{"newton_cg", "squared", 0, 0},
+                        Case{"newton_cg", "squared_hinge", 2, 0},
+                        Case{"lbfgs", "huber", 0, 0},
+                        Case{"newton_cg", "huber", 0, 0},
+                        Case{"newton_cg", "poisson", 0, 0},
+                        Case{"lbfgs", "poisson", 0, 0},
+                        Case{"owlqn", "logistic", 2, 3e-3},
+                        Case{"owlqn", "squared", 0, 1e-2},
+                        Case{"owlqn", "softmax", 3, 3e-3},
+                        Case{"coordinate_descent", "logistic", 2, 3e-3},
+                        Case{"coordinate_descent", "logistic", 3, 3e-3},
+                        Case{"coordinate_descent", "logistic", 2, 0},
+                        Case{"coordinate_descent", "squared", 0, 1e-2},
+                        Case{"coordinate_descent", "squared_hinge", 2, 3e-3}}) {
     SCOPED_TRACE(std::string(c.optimizer) + " " + c.loss);
     const Samples samples =
         linear_problem(700, 40, c.classes, 5, true, std::string(c.loss) == "poisson");
@@ -120,6 +133,31 @@ TEST(LinearSolver, CoordinateDescentClosesTheDualityGap) {
         hinge.solver->loss(),
         objective(samples, linear_loss(config, classes), shape, config, hinge.parameters).value,
         1e-6);
+  }
+}
+
+TEST(LinearSolver, CoordinateDescentWithL1AgreesWithOwlqn) {
+  const Context ctx = Context::cpu(2);
+  const Samples samples = linear_problem(900, 300, 2, 11, true);
+  for (const bool intercept : {true, false}) {
+    LinearConfig config = config_of({"owlqn", "logistic", 2, 4e-3});
+    config.l2 = 0;
+    config.intercept = intercept;
+    config.tolerance = 1e-6;
+    const LinearShape shape = linear_shape(config, 300, 2);
+    const auto value = [&](const Trained& t) {
+      return objective(samples, linear_loss(config, 2), shape, config, t.parameters).value;
+    };
+    const double best = value(train(ctx, config, 2, samples, 3000));
+    config.optimizer = "auto";
+    const Trained t = train(ctx, config, 2, samples, 500);
+    EXPECT_EQ(t.solver->describe(), "logistic regression, coordinate descent");
+    EXPECT_EQ(t.solver->why_stopped().substr(0, 13), "gradient norm");
+    EXPECT_NEAR(value(t), best, 1e-6 * best);
+    const auto zeros = std::count(t.parameters.begin(), t.parameters.end(), 0.0f);
+    EXPECT_GT(zeros, 100);
+    EXPECT_LT(zeros, 300);
+    EXPECT_EQ(t.parameters[300] != 0, intercept);
   }
 }
 
@@ -169,12 +207,13 @@ TEST(LinearSolver, StateIsAllThatDecides) {
        {Case{"lbfgs", "logistic", 2, 0}, Case{"owlqn", "softmax", 3, 1e-3},
         Case{"newton_cg", "logistic", 2, 0}, Case{"sgd", "logistic", 2, 0},
         Case{"adagrad", "softmax", 3, 1e-4}, Case{"adam", "squared", 0, 0},
-        Case{"ftrl", "logistic", 2, 1e-3}, Case{"coordinate_descent", "hinge", 2, 0}}) {
+        Case{"ftrl", "logistic", 2, 1e-3}, Case{"coordinate_descent", "hinge", 2, 0},
+        Case{"coordinate_descent", "logistic", 3, 1e-3}}) {
     SCOPED_TRACE(c.optimizer);
     const Samples samples = linear_problem(500, 30, c.classes, 8);
     LinearConfig config = config_of(c);
     config.momentum = std::string(c.optimizer) == "sgd" ? 0.5 : 0;
-    config.intercept = std::string(c.optimizer) != "coordinate_descent";
+    config.intercept = std::string(c.loss) != "hinge";
     const LinearShape shape = linear_shape(config, 30, c.classes);
     const auto make = [&] {
       return make_linear_solver(ctx, ctx, *comm, config, 3, shape, samples);
@@ -202,7 +241,7 @@ TEST(LinearSolver, StateIsAllThatDecides) {
 
 TEST(LinearSolver, WarmStartGoesOnFromTheParameters) {
   const Context ctx = Context::cpu(1);
-  for (const char* optimizer : {"lbfgs", "newton_cg", "sgd", "ftrl"}) {
+  for (const char* optimizer : {"lbfgs", "newton_cg", "coordinate_descent", "sgd", "ftrl"}) {
     const Samples samples = linear_problem(500, 30, 2, 8);
     const LinearConfig config = config_of({optimizer, "logistic", 2, 0});
     const Trained done = train(ctx, config, 2, samples, 60);
@@ -219,7 +258,8 @@ TEST(LinearSolver, WarmStartGoesOnFromTheParameters) {
 TEST(LinearSolver, BitsDoNotDependOnTheNumberOfThreads) {
   const Context one = Context::cpu(1), three = Context::cpu(3);
   for (const Case& c : {Case{"lbfgs", "softmax", 3, 0}, Case{"newton_cg", "logistic", 2, 0},
-                        Case{"owlqn", "logistic", 2, 1e-3}, Case{"adagrad", "logistic", 2, 0}}) {
+                        Case{"owlqn", "logistic", 2, 1e-3}, Case{"adagrad", "logistic", 2, 0},
+                        Case{"coordinate_descent", "logistic", 2, 1e-3}}) {
     const Samples samples = linear_problem(5000, 300, c.classes, 9);
     LinearConfig config = config_of(c);
     config.global_batch = 2048;
@@ -238,7 +278,7 @@ TEST(LinearSolver, RefusesWhatDoesNotFit) {
   EXPECT_EQ(refused({"lbfgs", "hinge", 2, 0}, 2).kind(), ErrorKind::usage);
   EXPECT_EQ(refused({"newton_cg", "logistic", 2, 1e-3}, 2).kind(), ErrorKind::usage);
   EXPECT_EQ(refused({"lbfgs", "logistic", 0, 0}, 0).kind(), ErrorKind::usage);
-  EXPECT_EQ(refused({"coordinate_descent", "logistic", 2, 0}, 2).kind(), ErrorKind::usage);
+  EXPECT_EQ(refused({"coordinate_descent", "poisson", 0, 0}, 0).kind(), ErrorKind::usage);
   EXPECT_EQ(refused({"coordinate_descent", "hinge", 2, 0}, 2).kind(),
             ErrorKind::usage);  // intercept
   Samples none;
