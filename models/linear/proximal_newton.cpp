@@ -302,6 +302,7 @@ bool ProximalNewtonSolver::unshrink(std::int64_t c) {
 void ProximalNewtonSolver::iterate(std::int64_t c, std::int64_t epoch) {
   Progress& p = progress_[at(c)];
   if (p.done != 0) return;
+  bool at_point = false;  // gradients are
   if (p.first_norm < 0) {
     // The scale of the tolerance is the gradient at 0, wherever the start is.
     const std::vector<double> start(point(c), point(c) + width());
@@ -309,14 +310,19 @@ void ProximalNewtonSolver::iterate(std::int64_t c, std::int64_t epoch) {
     compute_margins(c);
     evaluate(c);
     unshrink(c);
-    p.first_norm = compute_gradients(c);
+    p.norm = p.first_norm = compute_gradients(c);
+    at_point = std::all_of(start.begin(), start.end(), [](double w) { return w == 0; });
     std::copy(start.begin(), start.end(), point(c));
-    compute_margins(c);
-    unshrink(c);
+    if (!at_point) {
+      compute_margins(c);
+      unshrink(c);
+    }
   }
-  evaluate(c);
   const double bound = config_.tolerance * p.first_norm, last = p.norm;
-  p.norm = compute_gradients(c);
+  if (!at_point) {
+    evaluate(c);
+    p.norm = compute_gradients(c);
+  }
   if ((p.norm <= bound || model_.empty()) && unshrink(c)) p.norm = compute_gradients(c);
   if (p.norm <= bound) {
     p.done = 1;
