@@ -1,30 +1,13 @@
 #include "data/json_line.h"
 
+#include "data/utf8.h"
+
 namespace gradmill {
 namespace {
 
 constexpr int kMaxDepth = 256;
 
 bool is_digit(char c) { return static_cast<unsigned char>(c - '0') < 10; }
-
-void append_utf8(unsigned code, std::string& to) {
-  const auto put = [&](unsigned byte) { to += static_cast<char>(byte); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
-}
 
 }  // namespace
 

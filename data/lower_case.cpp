@@ -7,6 +7,8 @@
 #include <iterator>
 #include <vector>
 
+#include "data/utf8.h"
+
 namespace gradmill {
 namespace {
 
@@ -100,25 +102,6 @@ const std::vector<char32_t>& lower_letters() {
   return letters;
 }
 
-void append_code_point(char32_t code, std::string& to) {
-  const auto put = [&](char32_t byte) { to += static_cast<char>(byte); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
-}
-
 bool within_word(char32_t code) {
   return code == '\'' || code == '.' || code == 0x2019 || (code >= 0x300 && code < 0x370);
 }
@@ -180,12 +163,12 @@ void append_lower_case(std::string_view text, std::string& to) {
       pos = append_ascii(text, at, to);
     } else if (code == kSigma) {
       const bool final = case_precedes(text, at) && !case_follows(text, pos);
-      append_code_point(final ? kFinalSigma : lower(code), to);
+      append_utf8(final ? kFinalSigma : lower(code), to);
     } else if (code == kDottedI) {
       to += 'i';
-      append_code_point(kDotAbove, to);
+      append_utf8(kDotAbove, to);
     } else {
-      append_code_point(lower(code), to);
+      append_utf8(lower(code), to);
     }
   }
 }

@@ -1,8 +1,9 @@
-// Is a text UTF-8?
+// UTF-8: is a text that, and code points as text.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace gradmill {
@@ -37,6 +38,26 @@ inline bool is_utf8(std::string_view text) {
     i += bytes;
   }
   return true;
+}
+
+/// Appends a code point (up to U+10FFFF, no surrogate) in one to four bytes.
+inline void append_utf8(char32_t code, std::string& to) {
+  const auto put = [&](char32_t byte) { to += static_cast<char>(byte); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xC0 | code >> 6);
+    put(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    put(0xE0 | code >> 12);
+    put(0x80 | (code >> 6 & 0x3F));
+    put(0x80 | (code & 0x3F));
+  } else {
+    put(0xF0 | code >> 18);
+    put(0x80 | (code >> 12 & 0x3F));
+    put(0x80 | (code >> 6 & 0x3F));
+    put(0x80 | (code & 0x3F));
+  }
 }
 
 }  // namespace gradmill

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/data/stopwatch.h"
 #include "data/byte_source.h"
 #include "data/features.h"
 #include "runtime/random.h"
@@ -64,12 +65,6 @@ void add_numbers(std::string& to, std::uint64_t& next) {
     fmt::format_to(std::back_inserter(to), ",value{}",
                    static_cast<int>(100 * std::pow(uniform(next), 2.0)));
   to += '\n';
-}
-
-double cpu_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 struct Case {

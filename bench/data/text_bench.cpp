@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/data/stopwatch.h"
 #include "data/byte_source.h"
 #include "data/vocabulary.h"
 #include "runtime/random.h"
@@ -38,30 +39,6 @@ std::string write_csv(std::int64_t rows) {
     }
   }
   return path;
-}
-
-struct Seconds {
-  double wall, cpu;  // cpu: of all threads
-};
-
-double cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
-Seconds measure(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  const double cpu = cpu_seconds();
-  work();
-  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
-  return {wall.count(), cpu_seconds() - cpu};
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
 }
 
 double peak_megabytes() {
