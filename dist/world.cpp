@@ -21,6 +21,8 @@
 namespace gradmill {
 namespace {
 
+constexpr unsigned kCauseSeconds = 2;
+
 /// What the environment says about our start.
 struct Launcher {
   std::string_view name;
@@ -150,6 +152,8 @@ class MpiWorld final : public World {
 
   [[noreturn]] void abort(int exit_code) override {
     (void)std::fflush(nullptr);
+    // Who lost a peer gives it time to end everybody with its own error: that one is the cause.
+    if (exit_code == gradmill::exit_code(ErrorKind::peer_lost)) sleep(kCauseSeconds);
     (void)MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
   }

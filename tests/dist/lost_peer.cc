@@ -1,5 +1,6 @@
-// One rank of a run in which the last rank goes away: lost_peer cpu|cuda sleep|stop|throw
-// The others must end within the deadline with exit code 76 and a text that says what they waited for.
+// One rank of a run in which the last rank goes away: lost_peer cpu|cuda sleep|stop|throw|throw_late
+// The others must end within the deadline with exit code 76 and a text that says what they waited for,
+// or with the error of the rank that threw, also when its report takes a while (throw_late).
 #include <unistd.h>
 
 #include <csignal>
@@ -25,7 +26,8 @@ void work(World& world, std::string_view device, std::string_view fault) {
   if (world.rank() == world.world_size() - 1) {
     if (fault == "sleep") sleep(60);
     if (fault == "stop") (void)raise(SIGSTOP);
-    if (fault == "throw") fail(ErrorKind::data, "ratings.csv:7: bad rating");
+    if (fault == "throw" || fault == "throw_late")
+      fail(ErrorKind::data, "ratings.csv:7: bad rating");
   }
   comm->all_reduce_sum(ctx, values.view());
   (void)values.to_host();
@@ -43,6 +45,8 @@ int main(int argc, char** argv) {
       return 77;  // CTest: skipped
     work(*world, argv[1], argv[2]);
   } catch (const Error& error) {
+    if (std::string_view(argv[2]) == "throw_late" && error.kind() == ErrorKind::data)
+      usleep(700000);
     std::fprintf(stderr, "rank %d: %s\n", world ? world->rank() : -1, error.what());
     if (world) world->abort(exit_code(error.kind()));
     return exit_code(error.kind());

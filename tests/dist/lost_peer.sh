@@ -32,6 +32,7 @@ else
   try stop 76 "all_reduce_sum #[0-9]* (4000 bytes) on rank [01] of 3: no answer from .*rank 2 (.*) within 2 s"
 fi
 try throw 65 "rank 2: ratings.csv:7: bad rating"
+try throw_late 65 "rank 2: ratings.csv:7: bad rating"
 # Another MPI's launcher: its ranks must not train alone, each over the other's files.
 try none 64 "started 3 ranks, but MPI (.*) finds 1" env PMI_SIZE=3 PMI_RANK=0
 exit $failures
