@@ -1,8 +1,5 @@
 #include "launch/linear_model.h"
 
-#include <fstream>
-#include <sstream>
-
 #include "launch/model_state.h"
 #include "runtime/expect.h"
 
@@ -30,7 +27,7 @@ Link linear_link(const Loss& loss, const LinearShape& shape) {
 void write_linear_model(const Context& ctx, const Context& host, Communicator& comm,
                         const std::string& parent, const std::string& name,
                         const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
-                        const LinearInputs& inputs) {
+                        const SampleInputs& inputs) {
   CheckpointWriter writer(host, comm, parent, name);
   const HostState state(ctx, tensors);
   state.add_to(writer);
@@ -52,7 +49,7 @@ LinearModel LinearModel::load(const Context& ctx, const std::string& given) {
          "{}: a model of kind {}, not a linear one", checkpoint.path(), model.info_.kind);
   load_config_text(model.config_, model.info_.config, checkpoint.path() + "/manifest.json");
   complete(model.config_);
-  model.inputs_ = LinearInputs::read(checkpoint);
+  model.inputs_ = SampleInputs::read(checkpoint);
   const LinearShape shape =
       linear_shape(model.config_.linear, model.inputs_.num_features, model.num_classes());
   model.link_ = linear_link(linear_loss(model.config_.linear, model.num_classes()), shape);
@@ -81,21 +78,7 @@ LinearParameters LinearModel::parameters() {
 }
 
 std::string LinearModel::output_name(std::int64_t output) const {
-  if (inputs_.classes.empty()) return "value";
-  return inputs_.classes.at(static_cast<std::size_t>(outputs() == 1 ? 1 : output));
-}
-
-std::string stored_kind(const std::string& given) {
-  const std::string path = model_folder(given) + "/manifest.json";
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  expect(file.good(), ErrorKind::io, "{}: cannot read", path);
-  try {
-    return parse_manifest(text.str(), path).info.kind;
-  } catch (const Error& error) {
-    fail(ErrorKind::checkpoint, "{}", error.what());
-  }
+  return inputs_.output_name(output, outputs());
 }
 
 }  // namespace gradmill

@@ -6,7 +6,7 @@
 
 #include "launch/checkpoint.h"
 #include "launch/config.h"
-#include "launch/linear_inputs.h"
+#include "launch/sample_inputs.h"
 #include "models/linear/solver.h"
 #include "models/metrics/link.h"
 #include "runtime/buffer.h"
@@ -21,7 +21,7 @@ Link linear_link(const Loss& loss, const LinearShape& shape);
 void write_linear_model(const Context& ctx, const Context& host, Communicator& comm,
                         const std::string& parent, const std::string& name,
                         const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
-                        const LinearInputs& inputs);
+                        const SampleInputs& inputs);
 
 /// What the run's model/ holds of the parameters: coefficients [C, n], intercepts [C].
 std::vector<StateTensor> parameter_tensors(const LinearParameters& parameters);
@@ -36,7 +36,7 @@ class LinearModel {
   const std::vector<float>& coefficients() const { return host_coefficients_; }  // [C, n]
   const std::vector<float>& intercepts() const { return host_intercepts_; }      // [C]
   std::int64_t outputs() const { return static_cast<std::int64_t>(host_intercepts_.size()); }
-  const LinearInputs& inputs() const { return inputs_; }
+  const SampleInputs& inputs() const { return inputs_; }
   const Config& config() const { return config_; }
   const CheckpointInfo& info() const { return info_; }
   Link link() const { return link_; }
@@ -45,15 +45,12 @@ class LinearModel {
   std::string output_name(std::int64_t output) const;
 
  private:
-  LinearInputs inputs_;
+  SampleInputs inputs_;
   Config config_;
   CheckpointInfo info_;
   Link link_ = Link::identity;
   std::vector<float> host_coefficients_, host_intercepts_;
   Buffer<float> coefficients_, intercepts_;
 };
-
-/// "mf-als", "linear-lbfgs", …: the kind of the model that a path stands for, from its manifest.
-std::string stored_kind(const std::string& path);
 
 }  // namespace gradmill

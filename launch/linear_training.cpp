@@ -2,25 +2,16 @@
 
 #include <optional>
 
-#include "launch/linear_data.h"
-#include "launch/linear_metrics.h"
 #include "launch/linear_model.h"
+#include "launch/sample_data.h"
+#include "launch/sample_metrics.h"
+#include "models/linear/scorer.h"
 #include "models/linear/solver.h"
 #include "runtime/expect.h"
 #include "runtime/trace.h"
 
 namespace gradmill {
 namespace {
-std::string named_classes(const std::vector<std::string>& classes) {
-  if (classes.empty()) return "a regression";
-  constexpr std::size_t kShown = 6;
-  const std::vector<std::string> first(
-      classes.begin(),
-      classes.begin() + static_cast<std::ptrdiff_t>(std::min(classes.size(), kShown)));
-  return fmt::format("{} classes ({}{})", classes.size(), fmt::join(first, ", "),
-                     classes.size() > kShown ? ", …" : "");
-}
-
 class LinearTrainee final : public Trainee {
  public:
   explicit LinearTrainee(const TrainingSite& site);
@@ -49,7 +40,7 @@ class LinearTrainee final : public Trainee {
   int num_classes() const { return static_cast<int>(inputs_.classes.size()); }
 
   TrainingSite site_;
-  LinearInputs inputs_;
+  SampleInputs inputs_;
   TraineeData summary_;
   Link link_ = Link::identity;
   std::unique_ptr<LinearSolver> solver_;
@@ -58,18 +49,18 @@ class LinearTrainee final : public Trainee {
 
 LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
   const auto& [config, ctx, host, comm, log] = site_;
-  std::optional<LinearInputs>
+  std::optional<SampleInputs>
       like;  // a run that goes on from a model keeps its features and classes
   if (!config.run.init.empty()) like = LinearModel::load(host, config.run.init).inputs();
   const std::int64_t begin = monotonic_ns();
-  LinearData data = load_linear_data(host, comm, config, like ? &*like : nullptr, log);
+  SampleData data = load_sample_data(host, comm, config, like ? &*like : nullptr, log);
   inputs_ = std::move(data.inputs);
   summary_ = {data.train_rows,
               data.valid_rows,
               data.skipped,
               data.digest,
               fmt::format("{} samples to train on, {} held out, {} features, {}", data.train_rows,
-                          data.valid_rows, inputs_.num_features, named_classes(inputs_.classes)),
+                          data.valid_rows, inputs_.num_features, inputs_.describe_labels()),
               static_cast<double>(monotonic_ns() - begin) / 1e9};
   const LinearShape shape = linear_shape(config.linear, inputs_.num_features, num_classes());
   link_ = linear_link(linear_loss(config.linear, num_classes()), shape);
@@ -80,17 +71,10 @@ LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
 
 /// The optimum decides for full-batch optimizers, unless a metric is asked for.
 DecidingMetric LinearTrainee::deciding_metric() const {
-  std::string metric = site_.config.train.metric;
-  if (summary_.valid_rows == 0 || metric == "none") return {};
-  if (metric == "auto") {
-    if (!is_mini_batch(site_.config.linear.optimizer)) return {};
-    metric = num_classes() == 0 ? "rmse" : link_ == Link::none ? "accuracy" : "log_loss";
-  }
-  const bool of_values = metric == "rmse" || metric == "mae" || metric == "r2";
-  expect(of_values == (num_classes() == 0), ErrorKind::usage,
-         "train.metric is \"{}\", which is not a metric of a {}", metric,
-         num_classes() == 0 ? "regression" : "classification");
-  return {metric, metric == "rmse" || metric == "mae" || metric == "log_loss"};
+  const std::string& metric = site_.config.train.metric;
+  if (summary_.valid_rows == 0) return {};
+  if (metric == "auto" && !is_mini_batch(site_.config.linear.optimizer)) return {};
+  return deciding_sample_metric(metric, link_, num_classes());
 }
 
 Metrics LinearTrainee::progress() {
@@ -101,9 +85,13 @@ Metrics LinearTrainee::progress() {
 
 void LinearTrainee::evaluate(Metrics& metrics) {
   if (!held_out_) return;
-  for (auto& value : linear_metrics(site_.host, site_.comm, link_, num_classes(),
-                                    solver_->parameters(), *held_out_)
-                         .values)
+  const LinearParameters parameters = solver_->parameters();
+  const std::vector<float> margins = held_out_->margins(parameters);
+  const std::int64_t outputs = parameters.coefficients.rows;
+  const Scored scored{{margins.data(), held_out_->rows(), outputs, outputs, {}},
+                      held_out_->labels(),
+                      held_out_->weights()};
+  for (auto& value : sample_metrics(site_.host, site_.comm, link_, num_classes(), scored).values)
     metrics.push_back(std::move(value));
 }
 

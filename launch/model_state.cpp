@@ -1,6 +1,8 @@
 #include "launch/model_state.h"
 
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "runtime/expect.h"
 
@@ -48,6 +50,19 @@ std::string model_folder(const std::string& given) {
   fail(ErrorKind::input_missing,
        "{}: no model there (a run's folder, its model/, or a checkpoint with manifest.json)",
        given);
+}
+
+std::string stored_kind(const std::string& given) {
+  const std::string path = model_folder(given) + "/manifest.json";
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  expect(file.good(), ErrorKind::io, "{}: cannot read", path);
+  try {
+    return parse_manifest(text.str(), path).info.kind;
+  } catch (const Error& error) {
+    fail(ErrorKind::checkpoint, "{}", error.what());
+  }
 }
 
 }  // namespace gradmill

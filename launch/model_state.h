@@ -29,5 +29,7 @@ void read_state(const Context& ctx, const std::vector<StateTensor>& state,
 /// The folder with the manifest that `path` stands for: a checkpoint, a model, or a run (its model/).
 /// Errors: ErrorKind::input_missing.
 std::string model_folder(const std::string& path);
+/// "mf-als", "linear-lbfgs", …: the kind of the model that a path stands for, from its manifest.
+std::string stored_kind(const std::string& path);
 
 }  // namespace gradmill

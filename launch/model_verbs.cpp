@@ -1,32 +1,48 @@
 // evaluate, predict, export: by the kind of the stored model.
 #include "launch/model_verbs.h"
 
-#include "launch/linear_model.h"
+#include "launch/model_state.h"
 #include "launch/verbs.h"
+#include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
 using Work = int (*)(const Options&, World&, Log&);
 
-int by_kind(const Options& options, World& world, Log& log, Work mf, Work linear) {
-  const bool is_linear = stored_kind(options.target).starts_with("linear");
-  Config config = options.config;
-  config.kind = is_linear ? "linear" : "mf";
-  check_keys_apply(config);
-  return (is_linear ? linear : mf)(options, world, log);
+/// The verbs of one kind of models: "linear" of the stored "linear-lbfgs".
+struct KindVerbs {
+  const char* kind;
+  Work evaluate, predict, write;
+};
+constexpr KindVerbs kKinds[] = {
+    {"mf", evaluate_mf, predict_mf, export_mf},
+    {"linear", evaluate_linear, predict_linear, export_linear},
+};
+
+int by_kind(const Options& options, World& world, Log& log, Work KindVerbs::*verb) {
+  const std::string stored = stored_kind(options.target);
+  for (const KindVerbs& verbs : kKinds) {
+    if (stored.substr(0, stored.find('-')) != verbs.kind) continue;
+    Config config = options.config;
+    config.kind = verbs.kind;
+    check_keys_apply(config);
+    return (verbs.*verb)(options, world, log);
+  }
+  fail(ErrorKind::checkpoint, "{}: a model of kind \"{}\", which this gradmill does not know",
+       options.target, stored);
 }
 }  // namespace
 
 int evaluate_verb(const Options& options, World& world, Log& log) {
-  return by_kind(options, world, log, evaluate_mf, evaluate_linear);
+  return by_kind(options, world, log, &KindVerbs::evaluate);
 }
 
 int predict_verb(const Options& options, World& world, Log& log) {
-  return by_kind(options, world, log, predict_mf, predict_linear);
+  return by_kind(options, world, log, &KindVerbs::predict);
 }
 
 int export_verb(const Options& options, World& world, Log& log) {
-  return by_kind(options, world, log, export_mf, export_linear);
+  return by_kind(options, world, log, &KindVerbs::write);
 }
 
 }  // namespace gradmill

@@ -70,7 +70,7 @@ std::shared_ptr<const FeaturePipeline> features_of_dataset(const std::string& pa
   return std::make_shared<const FeaturePipeline>(read_features(Folder::open(path), dataset));
 }
 
-void expect_same_features(const std::string& path, const LinearInputs& inputs) {
+void expect_same_features(const std::string& path, const SampleInputs& inputs) {
   if (!is_converted(path)) return;
   const Dataset dataset = read_dataset(path);
   if (inputs.pipeline)

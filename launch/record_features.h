@@ -6,7 +6,7 @@
 
 #include "data/features.h"
 #include "launch/config.h"
-#include "launch/linear_inputs.h"
+#include "launch/sample_inputs.h"
 
 namespace gradmill {
 
@@ -22,6 +22,6 @@ std::shared_ptr<const FeaturePipeline> features_of_dataset(const std::string& pa
 
 /// A converted data set holds features by number only, so they must be those of the model. Errors:
 /// ErrorKind::data. Other sources are not looked at.
-void expect_same_features(const std::string& path, const LinearInputs& inputs);
+void expect_same_features(const std::string& path, const SampleInputs& inputs);
 
 }  // namespace gradmill

@@ -1,4 +1,4 @@
-#include "launch/linear_inputs.h"
+#include "launch/sample_inputs.h"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ void check_classes(const std::vector<float>& labels, const std::vector<std::stri
            first_row + static_cast<std::int64_t>(i) + 1, labels[i], classes.size());
 }
 
-SampleReadOptions sample_options(const SampleSource& source, const LinearInputs& inputs,
+SampleReadOptions sample_options(const SampleSource& source, const SampleInputs& inputs,
                                  bool strict) {
   using Base = SampleReadOptions::IndexBase;
   SampleReadOptions options =
@@ -52,18 +52,33 @@ SampleReadOptions sample_options(const SampleSource& source, const LinearInputs&
 
 }  // namespace
 
-void LinearInputs::take(std::shared_ptr<const FeaturePipeline> fitted) {
+void SampleInputs::take(std::shared_ptr<const FeaturePipeline> fitted) {
   pipeline = std::move(fitted);
   num_features = pipeline->num_features();
   classes = pipeline->label_classes();
 }
 
-std::string LinearInputs::feature_name(std::int64_t feature) const {
+std::string SampleInputs::feature_name(std::int64_t feature) const {
   if (pipeline) return pipeline->feature_name(feature);
   return std::to_string(feature + std::max(index_base, 0));  // as in the file
 }
 
-void LinearInputs::write(CheckpointWriter& writer) const {
+std::string SampleInputs::output_name(std::int64_t output, std::int64_t outputs) const {
+  if (classes.empty()) return "value";
+  return classes.at(static_cast<std::size_t>(outputs == 1 ? 1 : output));
+}
+
+std::string SampleInputs::describe_labels() const {
+  if (classes.empty()) return "a regression";
+  constexpr std::size_t kShown = 6;
+  const std::vector<std::string> first(
+      classes.begin(),
+      classes.begin() + static_cast<std::ptrdiff_t>(std::min(classes.size(), kShown)));
+  return fmt::format("{} classes ({}{})", classes.size(), fmt::join(first, ", "),
+                     classes.size() > kShown ? ", …" : "");
+}
+
+void SampleInputs::write(CheckpointWriter& writer) const {
   ordered_json json;
   json["format"] = 1;
   json["num_features"] = num_features;
@@ -74,8 +89,8 @@ void LinearInputs::write(CheckpointWriter& writer) const {
   if (pipeline) writer.add_file(kFeatures, pipeline->serialize());
 }
 
-LinearInputs LinearInputs::read(const Checkpoint& checkpoint) {
-  LinearInputs inputs;
+SampleInputs SampleInputs::read(const Checkpoint& checkpoint) {
+  SampleInputs inputs;
   const std::string name = checkpoint.path() + "/" + kInputs;
   try {
     const auto json = nlohmann::json::parse(checkpoint.read_file(kInputs));
@@ -101,7 +116,7 @@ LinearInputs LinearInputs::read(const Checkpoint& checkpoint) {
   return inputs;
 }
 
-void LinearInputs::to_classes(std::vector<float>& labels, const std::string& source,
+void SampleInputs::to_classes(std::vector<float>& labels, const std::string& source,
                               std::int64_t first_row, float unknown_is) const {
   if (class_values.empty()) return check_classes(labels, classes, source, first_row);
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -150,9 +165,9 @@ RecordReadOptions record_options(const DataConfig& data, int threads, int part, 
   return options;
 }
 
-std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
-                                                  const LinearInputs& inputs, bool strict,
-                                                  bool with_labels) {
+std::unique_ptr<SampleStream> open_model_samples(const SampleSource& source,
+                                                 const SampleInputs& inputs, bool strict,
+                                                 bool with_labels) {
   if (inputs.pipeline && !is_converted(source.path))
     return open_record_samples(
         source.path, record_options(source.data, source.threads, source.part, source.parts),

@@ -1,4 +1,4 @@
-// What the inputs of a linear model are. Kept in its folder, so that prediction and evaluation read any
+// What the inputs of a model of samples are. Kept in its folder, so that prediction and evaluation read any
 // source as training did.
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace gradmill {
 
-struct LinearInputs {
+struct SampleInputs {
   std::int64_t num_features = 0;
   std::vector<std::string> classes;  // names of classes 0, 1, …; empty: a regression
   std::vector<float> class_values;   // their labels, ascending; empty: labels are the classes
@@ -25,9 +25,13 @@ struct LinearInputs {
   /// Features and classes of text are those of the pipeline.
   void take(std::shared_ptr<const FeaturePipeline> fitted);
   std::string feature_name(std::int64_t feature) const;
+  /// Whom the output-th score speaks for: a class; a single one of two classes for the second; "value".
+  std::string output_name(std::int64_t output, std::int64_t outputs) const;
+  /// "a regression", "3 classes (a, b, c)"
+  std::string describe_labels() const;
 
   void write(CheckpointWriter& writer) const;  // by one rank
-  static LinearInputs read(const Checkpoint& checkpoint);
+  static SampleInputs read(const Checkpoint& checkpoint);
 
   /// Labels as classes 0 .. C - 1, in place. unknown_is: for labels that are no class, or NaN: these are
   /// ErrorKind::data naming source and row.
@@ -50,9 +54,9 @@ struct SampleSource {
 /// Samples in the model's features: records through its pipeline, sparse rows as they are. A converted data set
 /// must have the model's features (expect_same_features). Without a pipeline, num_features > 0 and `strict`: greater indices are
 /// bad records; else they are left out (their coefficients would be 0) and counted.
-std::unique_ptr<SampleStream> open_linear_samples(const SampleSource& source,
-                                                  const LinearInputs& inputs, bool strict,
-                                                  bool with_labels);
+std::unique_ptr<SampleStream> open_model_samples(const SampleSource& source,
+                                                 const SampleInputs& inputs, bool strict,
+                                                 bool with_labels);
 
 /// Appends rows [begin, end) of a chunk.
 void append_rows(Samples& to, const SampleChunk& chunk, std::int64_t begin, std::int64_t end);

@@ -1,4 +1,4 @@
-#include "launch/linear_data.h"
+#include "launch/sample_data.h"
 
 #include <xxhash.h>
 
@@ -53,10 +53,10 @@ enum Total { kTrainRows, kValidRows, kSkipped, kDropped, kDigest, kTotals };
 
 class Loader {
  public:
-  Loader(const Context& host, Communicator& comm, const Config& config, const LinearInputs* like,
+  Loader(const Context& host, Communicator& comm, const Config& config, const SampleInputs* like,
          Log& log)
       : host_(host), comm_(comm), config_(config), like_(like), log_(log) {}
-  LinearData load();
+  SampleData load();
 
  private:
   SampleSource source(const std::string& path) const {
@@ -73,9 +73,9 @@ class Loader {
   const Context& host_;
   Communicator& comm_;
   const Config& config_;
-  const LinearInputs* like_;
+  const SampleInputs* like_;
   Log& log_;
-  LinearData data_;
+  SampleData data_;
   std::array<std::int64_t, kTotals> totals_{};
 };
 
@@ -92,7 +92,7 @@ void Loader::tell(const std::string& path, const ReadReport& report) {
 
 void Loader::read_train(bool strict) {
   const auto stream =
-      open_linear_samples(source(config_.data.train), data_.inputs, strict, /*with_labels=*/true);
+      open_model_samples(source(config_.data.train), data_.inputs, strict, /*with_labels=*/true);
   data_.inputs.index_base = stream->index_base();
   set_aside(data_.train.offsets, stream->row_estimate());
   set_aside(data_.train.labels, stream->row_estimate());
@@ -136,7 +136,7 @@ void Loader::agree_on_features(std::int64_t declared) {
 void Loader::read_valid() {
   if (config_.data.valid.empty()) return;
   const auto stream =
-      open_linear_samples(source(config_.data.valid), data_.inputs, /*strict=*/false, true);
+      open_model_samples(source(config_.data.valid), data_.inputs, /*strict=*/false, true);
   SampleChunk chunk;
   while (stream->next(chunk)) {
     totals_[kDropped] += drop_unknown_features(chunk, data_.inputs.num_features);
@@ -156,7 +156,7 @@ void Loader::check_regression(const std::vector<float>& labels) const {
 /// From the distinct labels of all ranks. Regression if the loss says so, or (auto) if labels are not a
 /// few whole numbers.
 void Loader::find_classes() {
-  LinearInputs& inputs = data_.inputs;
+  SampleInputs& inputs = data_.inputs;
   const std::string& loss = config_.linear.loss;
   const bool regression =
       loss == "squared" || loss == "huber" || loss == "quantile" || loss == "poisson";
@@ -203,7 +203,7 @@ void Loader::find_classes() {
          inputs.classes.front());
 }
 
-LinearData Loader::load() {
+SampleData Loader::load() {
   if (like_) {
     data_.inputs = *like_;
     expect(like_->pipeline != nullptr || !has_records(config_.data.train, config_.data.format),
@@ -254,8 +254,8 @@ LinearData Loader::load() {
 }
 }  // namespace
 
-LinearData load_linear_data(const Context& host, Communicator& comm, const Config& config,
-                            const LinearInputs* like, Log& log) {
+SampleData load_sample_data(const Context& host, Communicator& comm, const Config& config,
+                            const SampleInputs* like, Log& log) {
   return Loader(host, comm, config, like, log).load();
 }
 

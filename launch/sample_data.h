@@ -1,18 +1,18 @@
-// Samples from files to what the linear solvers train on, over all ranks.
+// Samples from files to what linear models and MLPs train on, over all ranks.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "launch/config.h"
-#include "launch/linear_inputs.h"
+#include "launch/sample_inputs.h"
 #include "models/linear/samples.h"
 #include "runtime/log.h"
 
 namespace gradmill {
 
-struct LinearData {
-  LinearInputs inputs;
+struct SampleData {
+  SampleInputs inputs;
   Samples train, valid;  // this rank's; labels are classes or values, weights with class weights
   std::int64_t train_rows = 0, valid_rows = 0, skipped = 0;  // of all ranks
   std::string digest;  // of the training rows: tells one data set from another
@@ -24,7 +24,7 @@ struct LinearData {
 /// (its features and classes are kept), or null.
 /// Errors: as the readers; ErrorKind::data if there is no sample to train on, a single class, or labels
 /// that do not fit the loss; usage for columns or features that are not there.
-LinearData load_linear_data(const Context& host, Communicator& comm, const Config& config,
-                            const LinearInputs* like, Log& log);
+SampleData load_sample_data(const Context& host, Communicator& comm, const Config& config,
+                            const SampleInputs* like, Log& log);
 
 }  // namespace gradmill
