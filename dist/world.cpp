@@ -15,6 +15,7 @@
 #include "dist/mpi_call.h"
 #include "dist/mpi_communicator.h"
 #include "dist/nccl_communicator.h"
+#include "dist/start_deadline.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
 
@@ -27,6 +28,9 @@ constexpr unsigned kCauseSeconds = 2;
 struct Launcher {
   std::string_view name;
   int ranks = 0;  // 0: it does not say
+  std::string rank = "?";
+
+  std::string who() const { return fmt::format("rank {} of {} ({})", rank, ranks, name); }
 };
 
 int int_from_environment(const char* name) {
@@ -38,19 +42,21 @@ std::optional<Launcher> find_launcher() {
   struct Sign {
     const char* variable;  // that only this launcher sets
     const char* size;
+    const char* rank;
     std::string_view name;
   };
   constexpr std::array<Sign, 6> kSigns{{
-      {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "Open MPI's mpirun"},
-      {"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MVAPICH's mpirun"},
-      {"PMI_SIZE", "PMI_SIZE", "a PMI launcher (mpiexec or srun)"},
-      {"PMI_RANK", "SLURM_STEP_NUM_TASKS", "a PMI launcher (mpiexec or srun)"},
-      {"PMIX_RANK", "SLURM_STEP_NUM_TASKS", "a PMIx launcher (srun --mpi=pmix)"},
-      {"SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_TASKS", "srun without PMI"},
+      {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "Open MPI's mpirun"},
+      {"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK", "MVAPICH's mpirun"},
+      {"PMI_SIZE", "PMI_SIZE", "PMI_RANK", "a PMI launcher (mpiexec or srun)"},
+      {"PMI_RANK", "SLURM_STEP_NUM_TASKS", "PMI_RANK", "a PMI launcher (mpiexec or srun)"},
+      {"PMIX_RANK", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", "a PMIx launcher (srun --mpi=pmix)"},
+      {"SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun without PMI"},
   }};
   for (const Sign& sign : kSigns)
     if (std::getenv(sign.variable)) {
-      const Launcher found{sign.name, int_from_environment(sign.size)};
+      Launcher found{sign.name, int_from_environment(sign.size)};
+      if (const char* rank = std::getenv(sign.rank)) found.rank = rank;
       if (&sign == &kSigns.back() && found.ranks <= 1) return std::nullopt;
       return found;
     }
@@ -174,9 +180,12 @@ std::unique_ptr<World> World::start(double timeout_seconds) {
   if (running) return std::make_unique<MpiWorld>(false, timeout_seconds);
   const std::optional<Launcher> launched = find_launcher();
   if (!launched) return std::make_unique<SingleWorld>();
+  std::optional<StartDeadline> deadline(std::in_place, start_timeout(timeout_seconds),
+                                        launched->who());
   int provided = 0;
   mpi_check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "start");
   auto world = std::make_unique<MpiWorld>(true, timeout_seconds);
+  deadline.reset();
   expect(
       launched->ranks <= 1 || launched->ranks == world->world_size(), ErrorKind::usage,
       "{} started {} ranks, but MPI ({}) finds {}: start gradmill with the mpirun of this MPI, or "

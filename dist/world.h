@@ -13,7 +13,8 @@ class World {
   /// Starts MPI if the environment says that a launcher (mpirun, srun with PMIx or PMI) started
   /// this process; otherwise the world is this process alone and MPI is not touched. An MPI that
   /// runs already is used and left running. timeout_seconds: deadline of every wait for other
-  /// ranks. Errors: ErrorKind::usage if the launcher started more ranks than MPI finds (another
+  /// ranks, and of the start (or GRADMILL_START_TIMEOUT_S): if not all ranks come, the process ends with
+  /// a message and the exit code of a lost peer. Errors: ErrorKind::usage if the launcher started more ranks than MPI finds (another
   /// MPI's mpirun).
   static std::unique_ptr<World> start(double timeout_seconds = 600);
   /// Finalizes MPI when all ranks got here; not while an exception is in flight, since other ranks

@@ -3,6 +3,7 @@
 set -u
 mpiexec=$1 program=$2 device=$3
 failures=0
+export GRADMILL_START_TIMEOUT_S=60  # a busy machine starts MPI later than a deadline of 2 s
 
 # try FAULT EXIT_CODE TEXT [COMMAND...]: three ranks, of which the last has this fault; or started by COMMAND
 try() {
@@ -33,6 +34,16 @@ else
 fi
 try throw 65 "rank 2: ratings.csv:7: bad rating"
 try throw_late 65 "rank 2: ratings.csv:7: bad rating"
+if [ "$device" = cpu ]; then
+  # The last rank never starts MPI: the others must not wait in MPI_Init without end.
+  absent='[ "$OMPI_COMM_WORLD_RANK" = 2 ] && exec sleep 60; exec "$0" "$@"'
+  try none 76 "rank [01] of 3 (Open MPI's mpirun) on $(hostname), process [0-9]*: MPI has not started after 2 s" \
+    env -u GRADMILL_START_TIMEOUT_S "$mpiexec" --oversubscribe --allow-run-as-root -n 3 bash -c "$absent"
+  try none 76 "MPI has not started after 1.5 s" \
+    env GRADMILL_START_TIMEOUT_S=1.5 "$mpiexec" --oversubscribe --allow-run-as-root -n 3 bash -c "$absent"
+  try none 64 'GRADMILL_START_TIMEOUT_S is "soon"; expected seconds' \
+    env GRADMILL_START_TIMEOUT_S=soon PMI_SIZE=3 PMI_RANK=0
+fi
 # Another MPI's launcher: its ranks must not train alone, each over the other's files.
 try none 64 "started 3 ranks, but MPI (.*) finds 1" env PMI_SIZE=3 PMI_RANK=0
 exit $failures
