@@ -282,8 +282,11 @@ double run_block(const MfSgdArgs& args, std::int64_t block, Count n) {
   if (blocks.block_groups.size == 0)
     for (std::int64_t e = begin; e < end; ++e) run.apply(e, e + 1, end, n);
   else
-    for (std::int64_t g = blocks.block_groups[block]; g < blocks.block_groups[block + 1]; ++g)
-      run.apply(blocks.group_offsets[g], blocks.group_offsets[g + 1], end, n);
+    for (std::int64_t g = blocks.block_groups[block], e = begin; g < blocks.block_groups[block + 1];
+         ++g) {
+      run.apply(e, e + blocks.group_sizes[g], end, n);
+      e += blocks.group_sizes[g];
+    }
   return run.loss();
 }
 

@@ -130,7 +130,7 @@ __global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs 
   double loss = 0;
   std::int64_t group = blocks.block_groups[block];
   std::int64_t first = blocks.offsets[block];
-  std::int64_t after = group < last_group ? blocks.group_offsets[group + 1] : first;
+  std::int64_t after = group < last_group ? first + blocks.group_sizes[group] : first;
   Rating next = fetch(first + slot, after);
   while (first < end) {
     Pending<kVectors> now{next.user, next.item, next.value, next.weight, {}, {}};
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(kLanes* kSlots) mf_sgd_group_kernel(MfSgdArgs 
     }
     // The next ratings: the rest of this group if it is larger than the slots, else the next group.
     first = min(first + kSlots, after);
-    if (first == after && ++group < last_group) after = blocks.group_offsets[group + 1];
+    if (first == after && ++group < last_group) after += blocks.group_sizes[group];
     next = fetch(first + slot, after);
     const float error = update<kLanes, kVectors>(args.rates, inverse_k, now);
     if (now.user >= 0) {

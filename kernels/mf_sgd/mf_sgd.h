@@ -9,8 +9,9 @@ namespace gradmill {
 /// .. offsets[i * item_blocks + j + 1], in the order in which they are applied. Users of user block
 /// i appear in no other user block, and items likewise.
 /// If groups are given, block n is also cut into the groups block_groups[n] .. block_groups[n + 1]
-/// - 1; group g is entries group_offsets[g] .. group_offsets[g + 1], and no two of them share a user
-/// or an item: a group may be applied at once, with the same result as in order.
+/// - 1, which follow each other from the block's first entry on; group g has group_sizes[g] entries,
+/// and no two of them share a user or an item: a group may be applied at once, with the same result
+/// as in order.
 struct SgdBlocks {
   VectorView<const std::int32_t> users, items;  // [ratings] rows of the tables
   VectorView<const float> values;               // [ratings]
@@ -18,8 +19,8 @@ struct SgdBlocks {
   VectorView<const std::int64_t> offsets;       // [user_blocks * item_blocks + 1]
   std::int32_t user_blocks = 0;
   std::int32_t item_blocks = 0;
-  VectorView<const std::int64_t> block_groups;   // [user_blocks * item_blocks + 1] or empty
-  VectorView<const std::int64_t> group_offsets;  // [groups + 1] or empty
+  VectorView<const std::int64_t> block_groups;  // [user_blocks * item_blocks + 1] or empty
+  VectorView<const std::uint8_t> group_sizes;   // [groups] or empty
 };
 
 struct SgdRates {
@@ -82,7 +83,7 @@ void MfSgdArgs::visit(V& v) {
   v.in("weights", blocks.weights);
   v.in("offsets", blocks.offsets);
   v.in("block_groups", blocks.block_groups);
-  v.in("group_offsets", blocks.group_offsets);
+  v.in("group_sizes", blocks.group_sizes);
   v.out("users", users);
   v.out("items", items);
   v.out("user_state", user_state);

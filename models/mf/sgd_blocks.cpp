@@ -178,14 +178,16 @@ class Builder {
     block_groups.push_back(0);
     for (const auto& sizes : groups)
       block_groups.push_back(block_groups.back() + static_cast<std::int64_t>(sizes.size()));
-    group_offsets.reserve(at(block_groups.back() + 1));
-    group_offsets.push_back(0);
-    for (const auto& sizes : groups)
-      for (const std::uint8_t size : sizes) group_offsets.push_back(group_offsets.back() + size);
+    group_sizes.reserve(at(block_groups.back()));
+    for (auto& sizes : groups) {
+      group_sizes.insert(group_sizes.end(), sizes.begin(), sizes.end());
+      sizes = {};
+    }
   }
 
   Ratings ratings;
-  std::vector<std::int64_t> offsets, block_groups, group_offsets;
+  std::vector<std::int64_t> offsets, block_groups;
+  std::vector<std::uint8_t> group_sizes;
 
  private:
   void to_storage_rows() {
@@ -304,7 +306,7 @@ SgdBlocks SgdRatings::blocks() const {
           user_blocks_,
           item_blocks_,
           block_groups_.view(),
-          group_offsets_.view()};
+          group_sizes_.view()};
 }
 
 CsrRatings SgdRatings::by_user(const Context& ctx, const Context& host, std::int64_t users,
@@ -367,7 +369,7 @@ SgdRatings sgd_ratings(const Context& ctx, const SgdGrid& grid, std::int32_t fir
   }
   result.offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.offsets);
   result.block_groups_ = Buffer<std::int64_t>::from_host(ctx, builder.block_groups);
-  result.group_offsets_ = Buffer<std::int64_t>::from_host(ctx, builder.group_offsets);
+  result.group_sizes_ = Buffer<std::uint8_t>::from_host(ctx, builder.group_sizes);
   return result;
 }
 

@@ -73,7 +73,8 @@ class SgdRatings {
   Ratings host_;                                // the ratings, unless they are in a GPU's memory:
   Buffer<std::int32_t> users_, items_;
   Buffer<float> values_, weights_;
-  Buffer<std::int64_t> offsets_, block_groups_, group_offsets_;
+  Buffer<std::int64_t> offsets_, block_groups_;
+  Buffer<std::uint8_t> group_sizes_;
 };
 
 /// Cuts the ratings of users in user blocks [first, last); ratings of other users are left out, so a

@@ -87,21 +87,25 @@ TEST_P(SgdBlocksTest, GroupsCutBlocksAndShareNoRow) {
   const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
   const SgdBlocks b = cut.blocks();
   ASSERT_EQ(b.block_groups.size, b.offsets.size);
-  for (std::int64_t block = 0; block < b.offsets.size; ++block)
-    ASSERT_EQ(b.group_offsets[b.block_groups[block]], b.offsets[block]);
-  EXPECT_EQ(b.group_offsets[b.group_offsets.size - 1], GetParam());
-  for (std::int64_t g = 0; g + 1 < b.group_offsets.size; ++g) {
-    const std::int64_t size = b.group_offsets[g + 1] - b.group_offsets[g];
-    EXPECT_GE(size, 1);
-    EXPECT_LE(size, kGroupRatings);
-    std::set<std::int32_t> users, items;
-    for (std::int64_t e = b.group_offsets[g]; e < b.group_offsets[g + 1]; ++e) {
-      users.insert(b.users[e]);
-      items.insert(b.items[e]);
+  ASSERT_EQ(b.block_groups[0], 0);
+  ASSERT_EQ(b.block_groups[b.block_groups.size - 1], b.group_sizes.size);
+  for (std::int64_t block = 0; block + 1 < b.offsets.size; ++block) {
+    std::int64_t e = b.offsets[block];
+    for (std::int64_t g = b.block_groups[block]; g < b.block_groups[block + 1]; ++g) {
+      const std::int64_t size = b.group_sizes[g];
+      EXPECT_GE(size, 1);
+      EXPECT_LE(size, kGroupRatings);
+      std::set<std::int32_t> users, items;
+      for (const std::int64_t end = e + size; e < end; ++e) {
+        users.insert(b.users[e]);
+        items.insert(b.items[e]);
+      }
+      EXPECT_EQ(static_cast<std::int64_t>(users.size()), size);
+      EXPECT_EQ(static_cast<std::int64_t>(items.size()), size);
     }
-    EXPECT_EQ(static_cast<std::int64_t>(users.size()), size);
-    EXPECT_EQ(static_cast<std::int64_t>(items.size()), size);
+    ASSERT_EQ(e, b.offsets[block + 1]);
   }
+  EXPECT_EQ(b.offsets[b.offsets.size - 1], GetParam());
 }
 
 TEST_P(SgdBlocksTest, StorageIsAPermutation) {
@@ -206,7 +210,7 @@ TEST(SgdBlocks, GroupsAreLargeUnlessARowIsHeavy) {
   const ZipfRatings ratings = zipf_ratings(300'000, 6040, 3706, 0.2);
   const SgdGrid grid = sgd_grid(ratings.user_counts, ratings.item_counts);
   const SgdRatings cut = sgd_ratings(ctx, grid, 0, grid.users.blocks, ratings, 1);
-  EXPECT_GE(static_cast<double>(cut.size()) / static_cast<double>(cut.blocks().group_offsets.size),
+  EXPECT_GE(static_cast<double>(cut.size()) / static_cast<double>(cut.blocks().group_sizes.size),
             12.0);
 }
 

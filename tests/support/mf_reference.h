@@ -24,7 +24,8 @@ struct SgdProblem {
   std::int32_t blocks = 1;
   std::vector<std::int32_t> rating_users, rating_items;
   std::vector<float> values, weights;  // weights: or empty
-  std::vector<std::int64_t> offsets, block_groups, group_offsets;
+  std::vector<std::int64_t> offsets, block_groups;
+  std::vector<std::uint8_t> group_sizes;
   std::vector<float> users, items, user_state, item_state;
   std::vector<double> loss;
 
@@ -48,7 +49,7 @@ struct SgdProblem {
                 {}};
     if (with_groups) {
       a.blocks.block_groups = view(block_groups);
-      a.blocks.group_offsets = view(group_offsets);
+      a.blocks.group_sizes = view(group_sizes);
     }
     a.users = {users.data(), rows(users, stride), k, stride, {}};
     a.items = {items.data(), rows(items, stride), k, stride, {}};
@@ -72,14 +73,14 @@ inline SgdProblem random_sgd_problem(std::int64_t count, std::int32_t blocks,
     const double x = static_cast<double>(rng()) / 4294967296.0;
     return static_cast<std::int32_t>(x * x * rows);
   };
-  p.offsets = {0}, p.block_groups = {0}, p.group_offsets = {0};
+  p.offsets = {0}, p.block_groups = {0};
   for (std::int64_t cell = 0; cell < cells; ++cell) {
     const auto i = static_cast<std::int32_t>(cell / blocks),
                j = static_cast<std::int32_t>(cell % blocks);
     std::set<std::int32_t> used_users, used_items;
     const auto close_group = [&] {
-      if (p.group_offsets.back() != static_cast<std::int64_t>(p.values.size()))
-        p.group_offsets.push_back(static_cast<std::int64_t>(p.values.size()));
+      if (!used_users.empty())
+        p.group_sizes.push_back(static_cast<std::uint8_t>(used_users.size()));
       used_users.clear(), used_items.clear();
     };
     for (std::int64_t e = count * cell / cells; e < count * (cell + 1) / cells; ++e) {
@@ -93,7 +94,7 @@ inline SgdProblem random_sgd_problem(std::int64_t count, std::int32_t blocks,
     }
     close_group();
     p.offsets.push_back(static_cast<std::int64_t>(p.values.size()));
-    p.block_groups.push_back(static_cast<std::int64_t>(p.group_offsets.size()) - 1);
+    p.block_groups.push_back(static_cast<std::int64_t>(p.group_sizes.size()));
   }
   std::uniform_real_distribution<float> uniform(0, 1 / std::sqrt(static_cast<float>(k)));
   const auto fill = [&](std::int32_t rows, std::vector<float>& factors, std::vector<float>& state) {
