@@ -27,6 +27,28 @@ std::vector<ColumnSpec> FeaturePipeline::columns(bool with_labels) const {
   return columns;
 }
 
+namespace {
+std::string name_of(const PipelinePlan& pipeline, const FeaturePlan& plan) {
+  std::string name;
+  for (const int c : plan.columns)
+    name += (name.empty() ? "" : "*") + pipeline.columns[static_cast<std::size_t>(c)].name;
+  return name;
+}
+}  // namespace
+
+std::vector<FeatureRange> FeaturePipeline::ranges() const {
+  const FittedPipeline& pipeline = impl_->fitted;
+  std::vector<FeatureRange> ranges;
+  for (std::size_t i = 0; i < pipeline.features.size(); ++i) {
+    const FittedFeature& fitted = pipeline.features[i];
+    const FeaturePlan& plan = pipeline.plan.features[i];
+    if (fitted.width > 0)
+      ranges.push_back({name_of(pipeline.plan, plan), fitted.base, fitted.width,
+                        plan.kind == FeatureKind::numeric});
+  }
+  return ranges;
+}
+
 std::string FeaturePipeline::feature_name(std::int64_t feature) const {
   const FittedPipeline& pipeline = impl_->fitted;
   require(feature >= 0 && feature < pipeline.num_features, "feature {} of {}", feature,
@@ -37,11 +59,7 @@ std::string FeaturePipeline::feature_name(std::int64_t feature) const {
   const auto at = next - 1;
   const FeaturePlan& plan =
       pipeline.plan.features[static_cast<std::size_t>(at - pipeline.features.begin())];
-  const auto column = [&](int c) {
-    return pipeline.plan.columns[static_cast<std::size_t>(c)].name;
-  };
-  std::string name;
-  for (const int c : plan.columns) name += (name.empty() ? "" : "*") + column(c);
+  const std::string name = name_of(pipeline.plan, plan);
   const std::int64_t within = feature - at->base;
   if (plan.kind == FeatureKind::numeric) return within == 0 ? name : name + " missing";
   if (plan.kind != FeatureKind::categorical) return fmt::format("{}#{}", name, within);

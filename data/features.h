@@ -46,6 +46,13 @@ struct LabelSpec {
   std::string strip;   // characters taken off the end of a label of text (UCI Adult: ".")
 };
 
+/// Features [first, first + count) that one transform makes.
+struct FeatureRange {
+  std::string name;  // of its columns: "age", "country*device"
+  std::int64_t first = 0, count = 0;
+  bool numeric = false;  // else of each record one or several of them are there
+};
+
 class FeaturePipeline;
 
 /// What one rank has seen of its records; merged over ranks it makes the pipeline.
@@ -83,6 +90,8 @@ class FeaturePipeline {
   std::int64_t num_features() const;
   /// "age", "workclass=Private", "text#417" (a hash bucket), "age missing", "workclass other".
   std::string feature_name(std::int64_t feature) const;
+  /// Ascending; together they are all features.
+  std::vector<FeatureRange> ranges() const;
   /// Sorted texts of the label column: class c is label_classes()[c]; empty: labels are numbers.
   const std::vector<std::string>& label_classes() const;
   /// The columns to read, in the order that transform expects: for RecordReadOptions.

@@ -1,5 +1,6 @@
 #include "launch/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -30,15 +31,22 @@ std::vector<std::string> split_at_commas(std::string_view text) {
 /// What the value must be, empty if it was set.
 std::string_view assign(const ConfigKey& key, const ConfigValue& value) {
   if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
-    const auto* target = std::get_if<std::vector<std::string>*>(&key.target);
-    if (!target) return "one value, not a list";
-    **target = *list;
+    if (const auto* target = std::get_if<std::vector<std::string>*>(&key.target))
+      **target = *list;
+    else if (const auto* joined = std::get_if<ListAsText>(&key.target))
+      *joined->text = fmt::format("{}", fmt::join(*list, ","));
+    else
+      return "one value, not a list";
     return {};
   }
   const std::string_view text = std::get<std::string>(value);
   return std::visit(
-      [&]<class T>(T* target) -> std::string_view {
-        if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      [&]<class Target>(Target target) -> std::string_view {
+        using T = std::remove_pointer_t<Target>;
+        if constexpr (std::is_same_v<T, ListAsText>) {
+          *target.text = text;
+          return {};
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           *target = split_at_commas(text);
           return {};
         } else if constexpr (std::is_same_v<T, std::string>) {
@@ -78,8 +86,11 @@ std::string quote(std::string_view text) {
 
 std::string toml_value(const ConfigKey& key) {
   return std::visit(
-      []<class T>(const T* value) -> std::string {
-        if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      []<class Target>(Target value) -> std::string {
+        using T = std::remove_pointer_t<Target>;
+        if constexpr (std::is_same_v<T, ListAsText>) {
+          return quote(*value.text);
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           std::string list;
           for (const std::string& item : *value) list += (list.empty() ? "" : ", ") + quote(item);
           return fmt::format("[{}]", list);
@@ -94,18 +105,19 @@ std::string toml_value(const ConfigKey& key) {
       key.target);
 }
 
-/// False if there is no such key.
+/// All keys of that name; false if there is none.
 bool set(const std::vector<ConfigKey>& keys, std::string_view name, const ConfigValue& value,
          std::string_view where) {
+  bool found = false;
   for (const ConfigKey& key : keys) {
     if (key.name != name) continue;
+    found = true;
     const std::string_view expected = assign(key, value);
     const auto* text = std::get_if<std::string>(&value);
     expect(expected.empty(), ErrorKind::usage, "{}: {} is {}; expected {}", where, name,
            text ? quote(*text) : "a list", expected);
-    return true;
   }
-  return false;
+  return found;
 }
 
 std::vector<std::string> names_of(const std::vector<ConfigKey>& keys) {
@@ -230,34 +242,40 @@ void complete(Config& c) {
   const bool linear = c.kind == "linear";
   c.mf = with_defaults(c.mf);
   c.linear = with_defaults(c.linear);
+  c.mlp = with_defaults(c.mlp);
   const bool full_batch = linear && !is_mini_batch(c.linear.optimizer);
   if (c.train.epochs < 0) c.train.epochs = full_batch ? 1000 : 15;
-  c.linear.planned_epochs = c.train.epochs;
+  c.linear.planned_epochs = c.mlp.planned_epochs = c.train.epochs;
   // An iteration of a full-batch optimizer may take a millisecond; a checkpoint takes ten.
   if (c.checkpoint.seconds < 0) c.checkpoint.seconds = full_batch ? 30 : 0;
 }
 
 void check_keys_apply(const Config& config) {
   Config copy = config;
-  if (config.kind != "linear")
+  if (config.kind == "mf")
     if (const auto given = config.given.find("features"); given != config.given.end())
-      fail(ErrorKind::usage, "{}: [[features]] are for kind = \"linear\", not for \"{}\"",
-           given->second, config.kind);
-  for (const ConfigKey& key : config_keys(copy)) {
-    const auto given = config.given.find(key.name);
-    if (given == config.given.end() || key.applies_to(config.kind)) continue;
-    fail(ErrorKind::usage, "{}: {} does not apply to a model of kind \"{}\"", given->second,
-         key.name, config.kind);
+      fail(ErrorKind::usage,
+           "{}: [[features]] are for kind = \"linear\" or \"mlp\", not for \"{}\"", given->second,
+           config.kind);
+  const auto keys = config_keys(copy);
+  for (const auto& [name, where] : config.given) {
+    const auto applies = [&, &name = name](const ConfigKey& key) {
+      return key.name == name && key.applies_to(config.kind);
+    };
+    expect(name == "features" || std::any_of(keys.begin(), keys.end(), applies), ErrorKind::usage,
+           "{}: {} does not apply to a model of kind \"{}\"", where, name, config.kind);
   }
 }
 
 void validate(const Config& c) {
-  one_of("model.kind", c.kind, {"mf", "linear"});
+  one_of("model.kind", c.kind, {"mf", "linear", "mlp"});
   check_keys_apply(c);
   if (c.kind == "mf")
     validate(c.mf);
-  else
+  else if (c.kind == "linear")
     validate(c.linear);
+  else
+    validate(c.mlp);
   validate_data(c.data);
   if (c.kind == "mf")
     one_of("train.metric", c.train.metric,

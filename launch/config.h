@@ -14,11 +14,12 @@
 #include "data/features.h"
 #include "models/linear/config.h"
 #include "models/mf/config.h"
+#include "models/mlp/config.h"
 
 namespace gradmill {
 
 struct RunConfig {
-  std::string name;  // empty: mf-0001, mf-0002, …; linear-0001, …
+  std::string name;  // empty: mf-0001, mf-0002, …; linear-0001, …; mlp-0001, …
   std::string dir = "runs";
   std::uint64_t seed = 1;
   std::string resume =
@@ -78,31 +79,46 @@ struct CheckpointConfig {
 struct Config {
   RunConfig run;
   DataConfig data;
-  std::string kind = "mf";  // model.kind: mf, linear
+  std::string kind = "mf";  // model.kind: mf, linear, mlp
   std::vector<FeatureSpec> features;
   MfConfig mf;          // [model] of kind mf
   LinearConfig linear;  // [model], [loss], [optimizer] of kind linear
+  MlpConfig mlp;        // the same of kind mlp
   TrainConfig train;
   CheckpointConfig checkpoint;
   std::map<std::string, std::string> given;  // keys that were set, and where
 };
 
 /// Kinds of models that a key is for; a sum of these.
-enum KeyKinds : unsigned { kForMf = 1, kForLinear = 2, kForAll = 3 };
+enum KeyKinds : unsigned {
+  kForMf = 1,
+  kForLinear = 2,
+  kForMlp = 4,
+  kForSamples = kForLinear | kForMlp,
+  kForAll = kForMf | kForSamples
+};
 
-/// One key of the configuration, bound to its place in a Config.
+/// Text that may be given as a list, whose items it then has with commas between them.
+struct ListAsText {
+  std::string* text;
+};
+
+/// One key of the configuration, bound to its place in a Config. Several may have one name: each is for other kinds
+/// of models, and setting the name sets them all.
 struct ConfigKey {
   std::string name;  // "optimizer.l2"
   unsigned kinds;
   std::string help;
   std::variant<std::string*, double*, int*, std::int64_t*, std::uint64_t*, bool*,
-               std::vector<std::string>*>
+               std::vector<std::string>*, ListAsText>
       target;
   bool applies_to(std::string_view kind) const;
 };
 
 /// All keys in the order of the file, bound to config.
 std::vector<ConfigKey> config_keys(Config& config);
+/// Those of kind mlp alone; a part of config_keys.
+std::vector<ConfigKey> mlp_keys(MlpConfig& config);
 /// The keys of one [[features]] table.
 std::vector<ConfigKey> feature_keys(FeatureSpec& feature);
 

@@ -4,13 +4,51 @@
 namespace gradmill {
 
 bool ConfigKey::applies_to(std::string_view kind) const {
-  return (kinds & (kind == "linear" ? kForLinear : kForMf)) != 0;
+  return (kinds & (kind == "linear" ? kForLinear : kind == "mlp" ? kForMlp : kForMf)) != 0;
 }
 
-std::vector<ConfigKey> config_keys(Config& c) {
+namespace {
+/// How a run goes on, whatever it trains.
+std::vector<ConfigKey> run_keys(Config& c) {
   return {
-      {"run.name", kForAll, "name of the run; default: the next free mf-0001, linear-0001, ...",
-       &c.run.name},
+      {"train.epochs", kForAll,
+       "passes over the data, or iterations of a full-batch optimizer; negative: the default",
+       &c.train.epochs},
+      {"train.device", kForAll, "auto, cpu, cuda, or check (cpu against cuda, kernel by kernel)",
+       &c.train.device},
+      {"train.threads", kForAll, "CPU threads of each rank; 0: the cores it may use",
+       &c.train.threads},
+      {"train.evaluate_every", kForAll,
+       "epochs between evaluations; 0: every one if a metric decides, else the last",
+       &c.train.evaluate_every},
+      {"train.metric", kForAll,
+       "what decides which model is best: auto, none, rmse, mae; "
+       "mf: ndcg, recall, precision, map; else: accuracy, log_loss, auc, pr_auc, f1, r2",
+       &c.train.metric},
+      {"train.patience", kForAll, "stop after so many evaluations without improvement; 0: never",
+       &c.train.patience},
+      {"train.min_improvement", kForAll, "relative improvement that counts",
+       &c.train.min_improvement},
+      {"train.cut_off", kForMf, "k of the ranking metrics", &c.train.cut_off},
+      {"train.clip", kForMf, "clip predicted ratings to the range seen in training", &c.train.clip},
+      {"train.timeout_s", kForAll, "seconds that a rank waits for the others", &c.train.timeout_s},
+      {"checkpoint.every", kForAll, "epochs between checkpoints; 0: none", &c.checkpoint.every},
+      {"checkpoint.seconds", kForAll, "and at least so long after the last; negative: the default",
+       &c.checkpoint.seconds},
+      {"checkpoint.keep", kForAll, "newest checkpoints to keep (the best is kept too)",
+       &c.checkpoint.keep},
+      {"checkpoint.strict", kForAll,
+       "refuse to resume a checkpoint of another number of ranks or configuration",
+       &c.checkpoint.strict},
+  };
+}
+
+}  // namespace
+
+std::vector<ConfigKey> config_keys(Config& c) {
+  std::vector<ConfigKey> keys = {
+      {"run.name", kForAll,
+       "name of the run; default: the next free mf-0001, linear-0001, mlp-0001, ...", &c.run.name},
       {"run.dir", kForAll, "folder of all runs", &c.run.dir},
       {"run.seed", kForAll, "seed of every random number", &c.run.seed},
       {"run.resume", kForAll,
@@ -39,27 +77,27 @@ std::vector<ConfigKey> config_keys(Config& c) {
        &c.data.holdout},
       {"data.split", kForMf,
        "of the holdout: random (a stable hash) or last (each user's last by time)", &c.data.split},
-      {"data.label", kForLinear,
+      {"data.label", kForSamples,
        "column of the labels; default: label, target, y, class, or the last", &c.data.label},
-      {"data.label_strip", kForLinear, "characters taken off the end of text labels",
+      {"data.label_strip", kForSamples, "characters taken off the end of text labels",
        &c.data.label_strip},
-      {"data.quotes", kForLinear, "false: '\"' is a character like any other in CSV",
+      {"data.quotes", kForSamples, "false: '\"' is a character like any other in CSV",
        &c.data.quotes},
-      {"data.format", kForLinear,
+      {"data.format", kForSamples,
        "auto, libsvm, csv, jsonl; of HDF5 and TFRecord: csr (sparse rows), columns",
        &c.data.format},
-      {"data.index_base", kForLinear, "first feature index of LIBSVM files: detect, 0 or 1",
+      {"data.index_base", kForSamples, "first feature index of LIBSVM files: detect, 0 or 1",
        &c.data.index_base},
-      {"data.num_features", kForLinear, "features of sparse files; 0: the largest index tells",
+      {"data.num_features", kForSamples, "features of sparse files; 0: the largest index tells",
        &c.data.num_features},
-      {"data.missing_values", kForLinear, "texts that stand for a missing value",
+      {"data.missing_values", kForSamples, "texts that stand for a missing value",
        &c.data.missing_values},
-      {"data.text", kForLinear, "columns of text to split into hashed terms", &c.data.text},
-      {"data.interactions", kForLinear, "columns to cross, as a*b", &c.data.interactions},
-      {"data.hash_bits", kForLinear,
+      {"data.text", kForSamples, "columns of text to split into hashed terms", &c.data.text},
+      {"data.interactions", kForSamples, "columns to cross, as a*b", &c.data.interactions},
+      {"data.hash_bits", kForSamples,
        "2^this buckets for text, interactions and then also categories (else each has its own)",
        &c.data.hash_bits},
-      {"model.kind", kForAll, "mf (matrix factorization) or linear", &c.kind},
+      {"model.kind", kForAll, "mf (matrix factorization), linear or mlp", &c.kind},
       {"model.intercept", kForLinear, "an unregularized constant", &c.linear.intercept},
       {"model.multiclass", kForLinear, "auto, softmax or one_vs_rest", &c.linear.multiclass},
       {"model.algorithm", kForMf, "als, sgd (explicit ratings) or ials (implicit feedback)",
@@ -116,53 +154,27 @@ std::vector<ConfigKey> config_keys(Config& c) {
        &c.linear.exchange},
       {"train.global_batch", kForLinear, "mini-batch: samples of a step, over all ranks",
        &c.linear.global_batch},
-      {"train.epochs", kForAll,
-       "passes over the data, or iterations of a full-batch optimizer; negative: the default",
-       &c.train.epochs},
-      {"train.device", kForAll, "auto, cpu, cuda, or check (cpu against cuda, kernel by kernel)",
-       &c.train.device},
-      {"train.threads", kForAll, "CPU threads of each rank; 0: the cores it may use",
-       &c.train.threads},
-      {"train.evaluate_every", kForAll,
-       "epochs between evaluations; 0: every one if a metric decides, else the last",
-       &c.train.evaluate_every},
-      {"train.metric", kForAll,
-       "what decides which model is best: auto, none, rmse, mae; "
-       "mf: ndcg, recall, precision, map; linear: accuracy, log_loss, auc, pr_auc, f1, r2",
-       &c.train.metric},
-      {"train.patience", kForAll, "stop after so many evaluations without improvement; 0: never",
-       &c.train.patience},
-      {"train.min_improvement", kForAll, "relative improvement that counts",
-       &c.train.min_improvement},
-      {"train.cut_off", kForMf, "k of the ranking metrics", &c.train.cut_off},
-      {"train.clip", kForMf, "clip predicted ratings to the range seen in training", &c.train.clip},
-      {"train.timeout_s", kForAll, "seconds that a rank waits for the others", &c.train.timeout_s},
-      {"checkpoint.every", kForAll, "epochs between checkpoints; 0: none", &c.checkpoint.every},
-      {"checkpoint.seconds", kForAll, "and at least so long after the last; negative: the default",
-       &c.checkpoint.seconds},
-      {"checkpoint.keep", kForAll, "newest checkpoints to keep (the best is kept too)",
-       &c.checkpoint.keep},
-      {"checkpoint.strict", kForAll,
-       "refuse to resume a checkpoint of another number of ranks or configuration",
-       &c.checkpoint.strict},
   };
+  for (ConfigKey& key : mlp_keys(c.mlp)) keys.push_back(std::move(key));
+  for (ConfigKey& key : run_keys(c)) keys.push_back(std::move(key));
+  return keys;
 }
 
 std::vector<ConfigKey> feature_keys(FeatureSpec& f) {
   return {
-      {"column", kForLinear, "the column", &f.column},
-      {"columns", kForLinear, "interaction: the columns to cross", &f.columns},
-      {"kind", kForLinear, "auto, numeric, categorical, hashed, text or interaction", &f.kind},
-      {"scale", kForLinear, "numeric: standard, minmax or none", &f.scale},
-      {"log1p", kForLinear, "numeric: log(1 + x) before scaling", &f.log1p},
-      {"missing", kForLinear, "numeric: mean, zero, indicator, fail; categorical: own, zero, fail",
+      {"column", kForSamples, "the column", &f.column},
+      {"columns", kForSamples, "interaction: the columns to cross", &f.columns},
+      {"kind", kForSamples, "auto, numeric, categorical, hashed, text or interaction", &f.kind},
+      {"scale", kForSamples, "numeric: standard, minmax or none", &f.scale},
+      {"log1p", kForSamples, "numeric: log(1 + x) before scaling", &f.log1p},
+      {"missing", kForSamples, "numeric: mean, zero, indicator, fail; categorical: own, zero, fail",
        &f.missing},
-      {"tokenizer", kForLinear, "text: spark or words", &f.tokenizer},
-      {"hash", kForLinear, "text: spark", &f.hash},
-      {"hash_size", kForLinear, "buckets", &f.hash_size},
-      {"terms", kForLinear, "text: count, binary or tfidf", &f.terms},
-      {"ngrams", kForLinear, "text: terms of 1 to so many tokens", &f.ngrams},
-      {"min_count", kForLinear, "categorical: rarer values share a feature", &f.min_count},
+      {"tokenizer", kForSamples, "text: spark or words", &f.tokenizer},
+      {"hash", kForSamples, "text: spark", &f.hash},
+      {"hash_size", kForSamples, "buckets", &f.hash_size},
+      {"terms", kForSamples, "text: count, binary or tfidf", &f.terms},
+      {"ngrams", kForSamples, "text: terms of 1 to so many tokens", &f.ngrams},
+      {"min_count", kForSamples, "categorical: rarer values share a feature", &f.min_count},
   };
 }
 

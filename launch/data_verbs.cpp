@@ -29,10 +29,10 @@ int default_shards(const std::string& source) {
   return static_cast<int>(
       std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / kBytesPerShard + 1, 1, 1024));
 }
-/// A configuration of a linear model, or options that only records with a label have.
+/// A configuration of a model of samples, or options that only records with a label have.
 bool wants_features(const Options& options) {
   const Config& config = options.config;
-  return config.kind == "linear" || !config.data.label.empty() || !config.data.text.empty() ||
+  return config.kind != "mf" || !config.data.label.empty() || !config.data.text.empty() ||
          !config.data.interactions.empty() || config.data.hash_bits > 0;
 }
 

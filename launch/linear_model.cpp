@@ -5,36 +5,6 @@
 
 namespace gradmill {
 
-Link linear_link(const Loss& loss, const LinearShape& shape) {
-  switch (loss.kind) {
-    case LossKind::logistic:
-      return shape.outputs > 1 ? Link::one_vs_rest : Link::logistic;
-    case LossKind::softmax:
-      return Link::softmax;
-    case LossKind::hinge:
-    case LossKind::squared_hinge:
-      return Link::none;
-    case LossKind::poisson:
-      return Link::exponential;
-    case LossKind::squared:
-    case LossKind::huber:
-    case LossKind::quantile:
-      return Link::identity;
-  }
-  return Link::identity;
-}
-
-void write_linear_model(const Context& ctx, const Context& host, Communicator& comm,
-                        const std::string& parent, const std::string& name,
-                        const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
-                        const SampleInputs& inputs) {
-  CheckpointWriter writer(host, comm, parent, name);
-  const HostState state(ctx, tensors);
-  state.add_to(writer);
-  if (comm.rank() == 0) inputs.write(writer);
-  writer.commit(info);
-}
-
 std::vector<StateTensor> parameter_tensors(const LinearParameters& parameters) {
   const VectorView<float>& b = parameters.intercepts;
   return {StateTensor::whole("coefficients", parameters.coefficients),
@@ -52,7 +22,7 @@ LinearModel LinearModel::load(const Context& ctx, const std::string& given) {
   model.inputs_ = SampleInputs::read(checkpoint);
   const LinearShape shape =
       linear_shape(model.config_.linear, model.inputs_.num_features, model.num_classes());
-  model.link_ = linear_link(linear_loss(model.config_.linear, model.num_classes()), shape);
+  model.link_ = link_of(linear_loss(model.config_.linear, model.num_classes()), shape.outputs);
   const std::int64_t n = shape.num_features, c = shape.outputs;
   const auto& stored = checkpoint.tensor("coefficients").shape;
   expect(stored == std::vector<std::int64_t>{c, n}, ErrorKind::checkpoint,

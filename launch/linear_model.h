@@ -13,16 +13,6 @@
 
 namespace gradmill {
 
-/// From raw scores to what a model of this loss predicts.
-Link linear_link(const Loss& loss, const LinearShape& shape);
-
-/// Collective. Writes folder parent/name: the tensors, and the inputs. All ranks hold them alike or their
-/// rows of them.
-void write_linear_model(const Context& ctx, const Context& host, Communicator& comm,
-                        const std::string& parent, const std::string& name,
-                        const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
-                        const SampleInputs& inputs);
-
 /// What the run's model/ holds of the parameters: coefficients [C, n], intercepts [C].
 std::vector<StateTensor> parameter_tensors(const LinearParameters& parameters);
 

@@ -63,7 +63,7 @@ LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
                           data.valid_rows, inputs_.num_features, inputs_.describe_labels()),
               static_cast<double>(monotonic_ns() - begin) / 1e9};
   const LinearShape shape = linear_shape(config.linear, inputs_.num_features, num_classes());
-  link_ = linear_link(linear_loss(config.linear, num_classes()), shape);
+  link_ = link_of(linear_loss(config.linear, num_classes()), shape.outputs);
   solver_ = make_linear_solver(ctx, host, comm, config.linear, config.run.seed, shape,
                                std::move(data.train));
   if (data.valid_rows > 0) held_out_.emplace(ctx, host, std::move(data.valid));
@@ -116,7 +116,7 @@ void LinearTrainee::warm_start(const std::string& path) {
 
 void LinearTrainee::write(const std::string& parent, const std::string& name,
                           const CheckpointInfo& info, bool final) {
-  write_linear_model(site_.ctx, site_.host, site_.comm, parent, name, info,
+  write_sample_model(site_.ctx, site_.host, site_.comm, parent, name, info,
                      final ? parameter_tensors(solver_->parameters()) : solver_->state(), inputs_);
 }
 }  // namespace

@@ -17,6 +17,7 @@ struct KindVerbs {
 constexpr KindVerbs kKinds[] = {
     {"mf", evaluate_mf, predict_mf, export_mf},
     {"linear", evaluate_linear, predict_linear, export_linear},
+    {"mlp", evaluate_mlp, predict_mlp, export_mlp},
 };
 
 int by_kind(const Options& options, World& world, Log& log, Work KindVerbs::*verb) {

@@ -15,4 +15,8 @@ int evaluate_linear(const Options& options, World& world, Log& log);
 int predict_linear(const Options& options, World& world, Log& log);
 int export_linear(const Options& options, World& world, Log& log);
 
+int evaluate_mlp(const Options& options, World& world, Log& log);
+int predict_mlp(const Options& options, World& world, Log& log);
+int export_mlp(const Options& options, World& world, Log& log);
+
 }  // namespace gradmill

@@ -9,11 +9,11 @@
 
 namespace gradmill {
 namespace {
-/// An option that is another name of a configuration key; of either of two, by the kind of model.
+/// An option that is another name of a configuration key; of another one for models of samples.
 struct KeyFlag {
   const char* flags;
   const char* key;
-  const char* linear_key = nullptr;
+  const char* sample_key = nullptr;
 };
 
 constexpr KeyFlag kDataFlags[] = {
@@ -42,6 +42,10 @@ constexpr KeyFlag kTrainFlags[] = {
     {"--class-weight", "loss.class_weight"},
     {"--optimizer", "optimizer.kind"},
     {"--l1", "optimizer.l1"},
+    {"--hidden", "model.hidden"},
+    {"--dropout", "model.dropout"},
+    {"--embedding-dim", "model.embedding_dim"},
+    {"--schedule", "optimizer.schedule"},
     {"--tolerance", "optimizer.tolerance"},
     {"--global-batch", "train.global_batch"},
     {"--num-features", "data.num_features"},
@@ -80,7 +84,8 @@ class Parser {
   [[noreturn]] void explain(const CLI::ParseError& error,
                             const std::vector<std::string>& words) const;
 
-  CLI::App app_{"gradmill trains recommenders and linear models on CPUs and GPUs.", "gradmill"};
+  CLI::App app_{"gradmill trains recommenders, linear models and neural networks on CPUs and GPUs.",
+                "gradmill"};
   Options options_;
   struct Flagged {
     KeyFlag flag;
@@ -92,9 +97,18 @@ class Parser {
 };
 
 const char* kind_words(unsigned kinds) {
-  return kinds == kForMf       ? "matrix factorization"
-         : kinds == kForLinear ? "linear models"
-                               : "all models";
+  switch (kinds) {
+    case kForMf:
+      return "matrix factorization";
+    case kForLinear:
+      return "linear models";
+    case kForMlp:
+      return "MLPs";
+    case kForSamples:
+      return "linear models and MLPs";
+    default:
+      return "all models";
+  }
 }
 
 Parser::Parser() {
@@ -131,7 +145,10 @@ void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
   for (const KeyFlag& flag : flags) {
     const auto key = std::find_if(keys.begin(), keys.end(),
                                   [&](const ConfigKey& k) { return k.name == flag.key; });
-    const std::string also = flag.linear_key ? fmt::format(", {}", flag.linear_key) : "";
+    unsigned kinds = 0;
+    for (const ConfigKey& k : keys)
+      if (k.name == flag.key) kinds |= k.kinds;
+    const std::string also = flag.sample_key ? fmt::format(", {}", flag.sample_key) : "";
     CLI::Option* option = app->add_option_function<std::string>(
         flag.flags,
         [this, flag](const std::string& value) {
@@ -139,19 +156,19 @@ void Parser::key_flags(CLI::App* app, std::span<const KeyFlag> flags) {
         },
         fmt::format("{} ({}{})", key->help, flag.key, also));
     option->type_name("");
-    if (!flag.linear_key && key->kinds != kForAll)
-      option->group(fmt::format("Options for {}", kind_words(key->kinds)));
+    if (!flag.sample_key && kinds != kForAll)
+      option->group(fmt::format("Options for {}", kind_words(kinds)));
   }
 }
 
 void Parser::add_train() {
   std::string keys = "Keys of --set and of the configuration file\n";
-  for (const unsigned kinds : {kForAll, kForMf, kForLinear}) {
+  for (const unsigned kinds : {kForAll, kForMf, kForSamples, kForLinear, kForMlp}) {
     keys += fmt::format("for {}:\n", kind_words(kinds));
     for (const ConfigKey& key : config_keys(help_config_))
       if (key.kinds == kinds) keys += fmt::format("  {:<28} {}\n", key.name, key.help);
   }
-  keys += "and of each [[features]] table of a linear model:\n";
+  keys += "and of each [[features]] table of a linear model or MLP:\n";
   FeatureSpec feature;
   for (const ConfigKey& key : feature_keys(feature))
     keys += fmt::format("  {:<28} {}\n", key.name, key.help);
@@ -162,10 +179,11 @@ void Parser::add_train() {
            "  gradmill train mf --data plays.csv --algorithm ials --num-factors 64 --device cuda\n"
            "  gradmill train linear --data a9a --valid a9a.t --l2 1e-4\n"
            "  gradmill train linear --data clicks.csv --label click --optimizer ftrl -b 22\n"
+           "  gradmill train mlp --data clicks.csv --label click --hidden 256,128 --epochs 5\n"
            "  gradmill train run.toml --set model.regularization=0.05 --resume auto\n"
            "  mpirun -n 8 gradmill train run.toml\n\n" +
                keys);
-  app->add_option("what", options_.target, "mf, linear, or a configuration file (TOML)")
+  app->add_option("what", options_.target, "mf, linear, mlp, or a configuration file (TOML)")
       ->required();
   key_flags(app, kTrainFlags);
   key_flags(app, kDataFlags);
@@ -186,7 +204,7 @@ void Parser::feature_flags(CLI::App* app) {
   key_flags(app, kFeatureFlags);
   app->add_option("-q,--interactions", interactions_,
                   "A,B: columns to cross; may be repeated (data.interactions)")
-      ->group(fmt::format("Options for {}", kind_words(kForLinear)));
+      ->group(fmt::format("Options for {}", kind_words(kForSamples)));
 }
 
 void Parser::set_option(CLI::App* app) {
@@ -223,7 +241,7 @@ void Parser::add_model_verbs() {
   key_flags(predict, kDevice);
   predict->add_option("-o,--output", options_.output,
                       "a .csv, .jsonl or .h5 file; default: CSV on standard output");
-  predict->add_flag("--scores", options_.scores, "linear models: also the raw scores");
+  predict->add_flag("--scores", options_.scores, "linear models and MLPs: also the raw scores");
 
   CLI::App* recommend = verb("recommend", "the best items for users",
                              "  gradmill recommend runs/mf-0001 --user 42\n"
@@ -332,10 +350,10 @@ void Parser::explain(const CLI::ParseError& error, const std::vector<std::string
 
 /// What the flags say, as assignments to keys.
 void Parser::assign() {
-  const bool linear = options_.config.kind == "linear";
+  const bool samples = options_.config.kind != "mf";
   for (const auto& [flag, value] : flagged_)
     options_.assignments.push_back(
-        {linear && flag.linear_key ? flag.linear_key : flag.key, value, flag.flags});
+        {samples && flag.sample_key ? flag.sample_key : flag.key, value, flag.flags});
   std::string crossed;
   for (std::string pair : interactions_) {
     std::replace(pair.begin(), pair.end(), ',', '*');
@@ -362,12 +380,13 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
   options_.verb = app_.get_subcommands().front()->get_name();
   Config& config = options_.config;
   if (options_.verb == "train") {
-    if (options_.target == "mf" || options_.target == "linear") {
+    if (options_.target == "mf" || options_.target == "linear" || options_.target == "mlp") {
       config.kind = options_.target;
     } else {
-      expect(options_.target.ends_with(".toml"), ErrorKind::usage,
-             "train {}: expected mf, linear, or a configuration file whose name ends with .toml",
-             options_.target);
+      expect(
+          options_.target.ends_with(".toml"), ErrorKind::usage,
+          "train {}: expected mf, linear, mlp, or a configuration file whose name ends with .toml",
+          options_.target);
       load_config_file(config, options_.target);
     }
   }

@@ -16,7 +16,7 @@ struct Assignment {
 
 struct Options {
   std::string verb;
-  std::string target;  // train: "mf", "linear" or a configuration file; else a run, model,
+  std::string target;  // train: "mf", "linear", "mlp" or a configuration file; else a run, model,
                        // checkpoint or source
   std::string output;  // file or folder to write; empty: the terminal
   Config config;       // defaults, file, environment and command line, in this order
@@ -29,7 +29,7 @@ struct Options {
   std::string exclude;             // further ratings whose items are left out
   bool with_seen = false;          // recommend items that the user has rated as well
   int count = 10;
-  bool scores = false;  // predict, linear: raw scores as well
+  bool scores = false;  // predict: raw scores as well
   int top = 0;          // inspect, linear: the largest coefficients
 
   // convert, inspect, validate, doctor

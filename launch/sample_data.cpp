@@ -55,7 +55,13 @@ class Loader {
  public:
   Loader(const Context& host, Communicator& comm, const Config& config, const SampleInputs* like,
          Log& log)
-      : host_(host), comm_(comm), config_(config), like_(like), log_(log) {}
+      : host_(host),
+        comm_(comm),
+        config_(config),
+        loss_(config.kind == "mlp" ? config.mlp.loss : config.linear.loss),
+        class_weight_(config.kind == "mlp" ? config.mlp.class_weight : config.linear.class_weight),
+        like_(like),
+        log_(log) {}
   SampleData load();
 
  private:
@@ -73,6 +79,7 @@ class Loader {
   const Context& host_;
   Communicator& comm_;
   const Config& config_;
+  const std::string &loss_, &class_weight_;
   const SampleInputs* like_;
   Log& log_;
   SampleData data_;
@@ -146,7 +153,7 @@ void Loader::read_valid() {
 }
 
 void Loader::check_regression(const std::vector<float>& labels) const {
-  if (config_.linear.loss != "poisson") return;
+  if (loss_ != "poisson") return;
   for (const float label : labels)
     expect(label >= 0, ErrorKind::data,
            "{}: a label is {}; the Poisson loss needs counts, 0 or more", config_.data.train,
@@ -157,17 +164,16 @@ void Loader::check_regression(const std::vector<float>& labels) const {
 /// few whole numbers.
 void Loader::find_classes() {
   SampleInputs& inputs = data_.inputs;
-  const std::string& loss = config_.linear.loss;
   const bool regression =
-      loss == "squared" || loss == "huber" || loss == "quantile" || loss == "poisson";
+      loss_ == "squared" || loss_ == "huber" || loss_ == "quantile" || loss_ == "poisson";
   if (regression) {
     expect(inputs.classes.empty(), ErrorKind::data,
            "{}: labels are text ({}, …), but loss.kind = \"{}\" needs numbers", config_.data.train,
-           inputs.classes.empty() ? "" : inputs.classes.front(), loss);
+           inputs.classes.empty() ? "" : inputs.classes.front(), loss_);
     return check_regression(data_.train.labels);
   }
   if (inputs.classes.empty()) {
-    const bool guess = loss == "auto";
+    const bool guess = loss_ == "auto";
     const std::size_t limit = guess ? kMaxGuessedClasses : kMaxClasses;
     std::set<float> distinct;
     bool few = true;
@@ -245,8 +251,7 @@ SampleData Loader::load() {
                           kRefuse);
   data_.train.num_features = data_.valid.num_features = data_.inputs.num_features;
   if (!data_.inputs.classes.empty())
-    apply_class_weights(host_, comm_, config_.linear.class_weight, data_.inputs.classes,
-                        data_.train);
+    apply_class_weights(host_, comm_, class_weight_, data_.inputs.classes, data_.train);
   data_.digest =
       xxh128_hex(fmt::format("{} {} {} {}", data_.train_rows, totals_[kDigest],
                              data_.inputs.num_features, fmt::join(data_.inputs.classes, "\n")));

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/rating_source.h"
+#include "launch/model_state.h"
 #include "launch/reading.h"
 #include "launch/record_features.h"
 #include "runtime/expect.h"
@@ -212,6 +213,17 @@ std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features
   chunk.indices.resize(kept);
   chunk.values.resize(kept);
   return dropped;
+}
+
+void write_sample_model(const Context& ctx, const Context& host, Communicator& comm,
+                        const std::string& parent, const std::string& name,
+                        const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
+                        const SampleInputs& inputs) {
+  CheckpointWriter writer(host, comm, parent, name);
+  const HostState state(ctx, tensors);
+  state.add_to(writer);
+  if (comm.rank() == 0) inputs.write(writer);
+  writer.commit(info);
 }
 
 }  // namespace gradmill

@@ -61,6 +61,13 @@ std::unique_ptr<SampleStream> open_model_samples(const SampleSource& source,
 /// Appends rows [begin, end) of a chunk.
 void append_rows(Samples& to, const SampleChunk& chunk, std::int64_t begin, std::int64_t end);
 
+/// Collective. Writes folder parent/name: the tensors, which all ranks hold alike or their rows of them, and the
+/// inputs. Errors: as CheckpointWriter::commit.
+void write_sample_model(const Context& ctx, const Context& host, Communicator& comm,
+                        const std::string& parent, const std::string& name,
+                        const CheckpointInfo& info, const std::vector<StateTensor>& tensors,
+                        const SampleInputs& inputs);
+
 /// Leaves out entries of features >= num_features; how many there were.
 std::int64_t drop_unknown_features(SampleChunk& chunk, std::int64_t num_features);
 

@@ -7,6 +7,25 @@
 
 namespace gradmill {
 
+Link link_of(const Loss& loss, int outputs) {
+  switch (loss.kind) {
+    case LossKind::logistic:
+      return outputs > 1 ? Link::one_vs_rest : Link::logistic;
+    case LossKind::softmax:
+      return Link::softmax;
+    case LossKind::hinge:
+    case LossKind::squared_hinge:
+      return Link::none;
+    case LossKind::poisson:
+      return Link::exponential;
+    case LossKind::squared:
+    case LossKind::huber:
+    case LossKind::quantile:
+      return Link::identity;
+  }
+  return Link::identity;
+}
+
 double logistic(double margin) {
   const double small = std::exp(-std::abs(margin));
   return margin >= 0 ? 1 / (1 + small) : small / (1 + small);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/losses.h"
+
 namespace gradmill {
 
 /// none      scores of a hinge loss: signs count, they are no probabilities
@@ -12,6 +14,9 @@ namespace gradmill {
 /// one_vs_rest  C logistic margins: their probabilities divided by their sum
 /// identity  regression: the margin;   exponential  Poisson: exp(margin)
 enum class Link : std::uint8_t { none, logistic, softmax, one_vs_rest, identity, exponential };
+
+/// From raw scores to what a model of this loss predicts.
+Link link_of(const Loss& loss, int outputs);
 
 /// P(class 1) of one logistic margin; exact in both tails.
 double logistic(double margin);

@@ -65,13 +65,13 @@ void validate(const MlpConfig& c) {
   one_of("model.interaction", c.interaction, {"none"});
   in_range("model.embedding_dim", c.embedding_dim, 0, 4096);
   one_of("model.bag", c.bag, {"sum", "mean"});
-  one_of("loss.name", c.loss,
+  one_of("model.sparse_rows", c.sparse_rows, {"auto", "dense", "embedding"});
+  one_of("loss.kind", c.loss,
          {"auto", "squared", "logistic", "softmax", "huber", "quantile", "poisson"});
   if (c.loss == "huber") in_range("loss.parameter", c.loss_parameter, 1e-9, 1e9);
   if (c.loss == "quantile") in_range("loss.parameter", c.loss_parameter, 1e-6, 1 - 1e-6);
-  one_of("optimizer.name", c.optimizer, {"sgd", "adagrad", "adam", "adamw"});
-  one_of("optimizer.embedding_optimizer", c.embedding_optimizer,
-         {"auto", "rowwise_adagrad", "same"});
+  one_of("optimizer.kind", c.optimizer, {"sgd", "adagrad", "adam", "adamw"});
+  one_of("optimizer.embedding", c.embedding_optimizer, {"auto", "rowwise_adagrad", "same"});
   in_range("optimizer.learning_rate", c.learning_rate, 1e-9, 1e6);
   in_range("optimizer.l1", c.l1, 0, 1e12);
   in_range("optimizer.l2", c.l2, 0, 1e12);
@@ -81,18 +81,18 @@ void validate(const MlpConfig& c) {
   in_range("optimizer.beta1", c.beta1, 0, 0.999999);
   in_range("optimizer.beta2", c.beta2, 0, 0.99999999);
   in_range("optimizer.epsilon", c.epsilon, 1e-12, 1);
-  in_range("optimizer.global_batch", static_cast<double>(c.global_batch), 1, 1e9);
-  in_range("optimizer.accumulate", static_cast<double>(c.accumulate), 1, 1e6);
+  in_range("train.global_batch", static_cast<double>(c.global_batch), 1, 1e9);
+  in_range("train.accumulate", static_cast<double>(c.accumulate), 1, 1e6);
   one_of("optimizer.schedule", c.schedule,
          {"constant", "linear", "cosine", "step", "inverse_sqrt", "one_cycle"});
-  in_range("optimizer.planned_epochs", static_cast<double>(c.planned_epochs), 0, 1e15);
+  in_range("train.epochs", static_cast<double>(c.planned_epochs), 0, 1e15);
   in_range("optimizer.warmup_steps", static_cast<double>(c.warmup_steps), 0, 1e15);
   in_range("optimizer.clip_norm", c.clip_norm, 0, 1e30);
   in_range("optimizer.average_decay", c.average_decay, 0, 0.9999999);
-  one_of("optimizer.precision", c.precision, {"fp32"});
+  one_of("train.precision", c.precision, {"fp32"});
   expect(c.freeze.empty(), ErrorKind::usage,
-         "optimizer.freeze is \"{}\"; freezing layers is not built yet", c.freeze);
-  one_of("optimizer.on_nonfinite", c.on_nonfinite, {"abort", "skip"});
+         "train.freeze is \"{}\"; freezing layers is not built yet", c.freeze);
+  one_of("train.on_nonfinite", c.on_nonfinite, {"abort", "skip"});
 }
 
 }  // namespace gradmill

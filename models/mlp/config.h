@@ -18,7 +18,10 @@ struct MlpConfig {
       "none";  // none, dot: products of all pairs of embeddings (and the dense part)
   int embedding_dim =
       0;  // 0: min(64, 4 rounded-up fourth roots of the categories), the same for all
-  std::string bag = "sum";    // of several values of one field: sum, mean
+  std::string bag = "sum";  // of several values of one field: sum, mean
+  std::string sparse_rows =
+      "auto";  // rows without columns (LIBSVM): auto (dense up to 4096 features), dense, or
+               // embedding: one bag of all features
   std::string loss = "auto";  // as in LinearConfig
   double loss_parameter = -1;
   std::string class_weight = "none";

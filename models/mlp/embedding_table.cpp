@@ -51,10 +51,6 @@ EmbeddingTable::EmbeddingTable(const Context& ctx, Communicator& comm, Options o
   ctx.synchronize();
 }
 
-void EmbeddingTable::gather(const EmbeddingBags& bags, MatrixView<float> out) {
-  embedding_gather(ctx_, {bags, table(), out});
-}
-
 void EmbeddingTable::sort(const EmbeddingBags& bags) {
   const std::int64_t entries = bags.ids.size;
   grow(ctx_, ids_, entries);
@@ -83,7 +79,7 @@ void EmbeddingTable::step_with(EmbeddingUpdateArgs args, const OptimizerStep& op
   args.row_wise = options_.row_wise;
   args.optimizer = optimizer;
   args.step = step;
-  args.table = table();
+  args.table = values();
   if (slot_columns_ > 0) args.slots = slots_.matrix(options_.rows, slot_columns_, slot_columns_);
   args.seen = seen_.view();
   embedding_update(ctx_, args);
@@ -173,8 +169,12 @@ void EmbeddingTable::apply(const OptimizerStep& optimizer, std::int32_t step, fl
   step_with(args, optimizer, step);
 }
 
+void EmbeddingTable::add_model(std::vector<StateTensor>& tensors) {
+  tensors.push_back(StateTensor::whole(options_.name, values()));
+}
+
 void EmbeddingTable::add_state(std::vector<StateTensor>& tensors) {
-  tensors.push_back(StateTensor::whole(options_.name, table()));
+  add_model(tensors);
   if (slot_columns_ > 0)
     tensors.push_back(StateTensor::whole(
         "optimizer." + options_.name, slots_.matrix(options_.rows, slot_columns_, slot_columns_)));

@@ -23,8 +23,8 @@ class EmbeddingTable {
   };
   EmbeddingTable(const Context& ctx, Communicator& comm, Options options, std::uint64_t seed);
 
-  void gather(const EmbeddingBags& bags, MatrixView<float> out);
-  /// The optimizer's step with gradient [B, F dim] of what gather() gave; one rank only.
+  MatrixView<float> values() { return table_.matrix(options_.rows, options_.dim, options_.dim); }
+  /// The optimizer's step with gradient [B, F dim] of what was looked up; one rank only.
   void update(const EmbeddingBags& bags, MatrixView<const float> gradient,
               const OptimizerStep& optimizer, std::int32_t step);
 
@@ -36,6 +36,8 @@ class EmbeddingTable {
   /// The optimizer's step with the sums times `scale`.
   void apply(const OptimizerStep& optimizer, std::int32_t step, float scale);
 
+  /// The rows themselves; those and the optimizer's slots.
+  void add_model(std::vector<StateTensor>& tensors);
   void add_state(std::vector<StateTensor>& tensors);
   std::int64_t bytes_exchanged() const { return bytes_exchanged_; }
 
@@ -45,7 +47,6 @@ class EmbeddingTable {
   void grow_counting(std::int64_t size);
   EmbeddingUpdateArgs sorted_args(const EmbeddingBags& bags, MatrixView<const float> gradient);
   void step_with(EmbeddingUpdateArgs args, const OptimizerStep& optimizer, std::int32_t step);
-  MatrixView<float> table() { return table_.matrix(options_.rows, options_.dim, options_.dim); }
 
   const Context& ctx_;
   Communicator& comm_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 #include <optional>
 
 #include "kernels/optimizer_step/optimizer_step.h"
@@ -11,6 +10,7 @@
 #include "models/mlp/architecture.h"
 #include "models/mlp/batch_plan.h"
 #include "models/mlp/embedding_table.h"
+#include "models/mlp/forward.h"
 #include "models/mlp/network.h"
 #include "models/mlp/rows.h"
 #include "models/schedule.h"
@@ -19,19 +19,22 @@
 
 namespace gradmill {
 namespace {
-constexpr std::int64_t kPredictRows = 1024;
+constexpr std::int64_t kObserveNs = 50'000'000;
 constexpr std::uint32_t kEmbeddingDraw = 0x10000;  // behind the tensors of the network
 
 class DataParallelMlp final : public MlpSolver {
  public:
   DataParallelMlp(const Context& ctx, const Context& host, Communicator& comm,
                   const MlpConfig& config, std::uint64_t seed, const MlpShape& shape, Samples mine);
+  void observe(EpochObserver observer) override { observer_ = std::move(observer); }
   void run_epoch(std::int64_t epoch) override;
   double loss() override { return loss_; }
   std::vector<std::pair<std::string, double>> progress() const override;
   void predict(const Samples& samples, MatrixView<float> margins) override;
   std::vector<StateTensor> state() override;
   void restored() override {}
+  std::vector<StateTensor> model() override;
+  void warm_started() override;
   std::string describe() const override;
 
  private:
@@ -39,7 +42,6 @@ class DataParallelMlp final : public MlpSolver {
     double loss = 0, norm = 0;
     bool finite = true;
   };
-  MatrixView<const float> gather(const MlpBatch& batch, MatrixView<float> margins);
   Outcome gradients(const MlpBatch& batch, std::uint32_t step, double weight);
   void apply(const MlpBatch& batch, const OptimizerStep& numbers, double norm);
   OptimizerStep step_numbers(double rate) const;
@@ -50,6 +52,14 @@ class DataParallelMlp final : public MlpSolver {
   MatrixView<float> embedding_gradient(std::int64_t rows) {
     const std::int64_t cols = network_.architecture().inputs - columns_.dense;
     return embedding_gradient_.matrix(rows, cols, cols);
+  }
+  MatrixView<float> input(std::int64_t rows) {
+    const std::int64_t cols = network_.architecture().inputs;
+    return input_.matrix(rows, cols, cols);
+  }
+  MlpTables tables();
+  VectorView<float> predicting_parameters() {
+    return averages_.empty() ? network_.parameters().values() : averages_.view();
   }
   EmbeddingTable::Options table_options(bool wide) const;
 
@@ -71,6 +81,7 @@ class DataParallelMlp final : public MlpSolver {
   Buffer<float> input_, margins_, embedding_gradient_, slots_, averages_, scale_, finite_;
   Buffer<double> loss_sum_, norm_;
   BatchPlan::Share share_;
+  EpochObserver observer_;
   std::array<std::int64_t, 2> counters_{};  // steps made, steps skipped
   double loss_ = 0, last_rate_ = 0, last_norm_ = 0;
 };
@@ -152,7 +163,12 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
   const Schedule schedule{config_.schedule, config_.learning_rate, config_.warmup_steps,
                           config_.planned_epochs * steps};
   double total = 0, weight = 0;
+  std::int64_t told_ns = monotonic_ns();
   for (std::int64_t s = 0; s < steps; ++s) {
+    if (observer_ && monotonic_ns() - told_ns >= kObserveNs) {
+      observer_(static_cast<double>(s) / static_cast<double>(steps));
+      told_ns = monotonic_ns();
+    }
     const double step_weight = weights[static_cast<std::size_t>(s)];
     if (step_weight == 0) continue;  // all its samples have weight 0
     plan_.choose(epoch, s, share_);
@@ -181,17 +197,11 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
          config_.learning_rate);
 }
 
-/// The network's input; `margins` begin with what the wide part's categories give.
-MatrixView<const float> DataParallelMlp::gather(const MlpBatch& batch, MatrixView<float> margins) {
-  if (!embedding_) return batch.dense;
-  const std::int64_t inputs = network_.architecture().inputs, dense = columns_.dense;
-  const MatrixView<float> input = input_.matrix(batch.rows, inputs, inputs);
-  if (dense > 0)
-    ctx_.copy_rows(input.data, inputs, batch.dense.data, batch.dense.stride, dense, batch.rows);
-  embedding_->gather(batch.bags,
-                     {input.data + dense, batch.rows, inputs - dense, inputs, input.device});
-  if (wide_) wide_->gather(batch.wide_bags, margins);
-  return input;
+MlpTables DataParallelMlp::tables() {
+  MlpTables tables;
+  if (embedding_) tables.embedding = embedding_->values();
+  if (wide_) tables.wide = wide_->values();
+  return tables;
 }
 
 /// Gradients of the mean loss of a global batch, the same on every rank.
@@ -199,7 +209,8 @@ DataParallelMlp::Outcome DataParallelMlp::gradients(const MlpBatch& batch, std::
                                                     double weight) {
   Parameters& parameters = network_.parameters();
   const MatrixView<float> margins = this->margins(batch.rows);
-  const MatrixView<const float> input = gather(batch, margins);
+  const MatrixView<const float> input =
+      mlp_input(ctx_, batch, tables(), this->input(batch.rows), margins);
   const MatrixView<float> below = embedding_ ? embedding_gradient(batch.rows) : MatrixView<float>{};
   loss_sum_.zero();
   if (batch.rows == 0)
@@ -276,27 +287,23 @@ void DataParallelMlp::apply(const MlpBatch& batch, const OptimizerStep& numbers,
 }
 
 void DataParallelMlp::predict(const Samples& samples, MatrixView<float> to) {
-  require(to.rows == samples.rows() && to.cols == shape_.outputs,
-          "predict: {} samples into [{}, {}]", samples.rows(), to.rows, to.cols);
-  const MlpRows rows(columns_, samples);
-  const VectorView<float> values =
-      averages_.empty() ? network_.parameters().values() : averages_.view();
-  std::vector<float> host(static_cast<std::size_t>(kPredictRows * shape_.outputs));
-  for (std::int64_t first = 0; first < rows.rows; first += kPredictRows) {
-    const std::int64_t count = std::min(kPredictRows, rows.rows - first);
-    share_.rows.resize(static_cast<std::size_t>(count));
-    std::iota(share_.rows.begin(), share_.rows.end(), first);
-    share_.positions.assign(static_cast<std::size_t>(count), 0);
-    const MlpBatch batch = batches_.make(rows, share_.rows, share_.positions, false);
-    const MatrixView<float> m = margins(count);
-    const MatrixView<const float> input = gather(batch, m);
-    network_.forward(input, values, {}, wide_.has_value(), m);
-    copy_bytes(ctx_, host.data(), Device{}, m.data, ctx_.device(),
-               static_cast<std::size_t>(count * shape_.outputs) * sizeof(float));
-    ctx_.synchronize();
-    for (std::int64_t r = 0; r < count; ++r)
-      std::copy_n(host.data() + r * shape_.outputs, shape_.outputs, to.row(first + r));
-  }
+  mlp_predict(ctx_, batches_, network_, predicting_parameters(), tables(),
+              {input_.view(), margins_.view()}, MlpRows(columns_, samples), to);
+}
+
+std::vector<StateTensor> DataParallelMlp::model() {
+  const Parameters& parameters = network_.parameters();
+  std::vector<StateTensor> tensors;
+  for (std::size_t t = 0; t < parameters.specs().size(); ++t)
+    tensors.push_back(StateTensor::whole(parameters.specs()[t].name,
+                                         parameters.within(predicting_parameters(), t)));
+  if (embedding_) embedding_->add_model(tensors);
+  if (wide_) wide_->add_model(tensors);
+  return tensors;
+}
+
+void DataParallelMlp::warm_started() {
+  if (!averages_.empty()) copy<float>(ctx_, averages_.view(), network_.parameters().values());
 }
 
 std::vector<StateTensor> DataParallelMlp::state() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dist/communicator.h"
+#include "models/epoch_observer.h"
 #include "models/linear/samples.h"
 #include "models/mlp/config.h"
 #include "models/mlp/samples.h"
@@ -20,6 +21,8 @@ class MlpSolver {
   MlpSolver() = default;
   MlpSolver(MlpSolver&&) = delete;
 
+  /// To be told of progress within the epochs that follow.
+  virtual void observe(EpochObserver observer) = 0;
   /// One pass over all samples, in an order that (seed, epoch) decide. Collective.
   virtual void run_epoch(std::int64_t epoch) = 0;
   virtual double loss() = 0;  // mean of the last epoch's batches
@@ -27,8 +30,13 @@ class MlpSolver {
       const = 0;  // gradient norm, skipped steps, …
   /// margins [N, outputs] (host memory) of any samples; dropout off, averaged weights if there are any.
   virtual void predict(const Samples& samples, MatrixView<float> margins) = 0;
+  /// Everything that decides the next epoch. After the caller has overwritten it: restored().
   virtual std::vector<StateTensor> state() = 0;
   virtual void restored() = 0;
+  /// What predictions are made with: the parameters of state(), or their averages under the same names.
+  virtual std::vector<StateTensor> model() = 0;
+  /// After the caller has overwritten some of the parameters of state() (warm start): averages begin there.
+  virtual void warm_started() = 0;
   virtual std::string describe() const = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "models/mlp/predictor.h"
 #include "runtime/error.h"
 #include "tests/support/mlp_problem.h"
 
@@ -265,6 +266,37 @@ TEST(MlpSolverTest, PredictsWithAveragedWeightsAndNoDropout) {
     for (std::size_t c = 0; c < 3; ++c)
       ASSERT_NEAR(margins[static_cast<std::size_t>(r) * 3 + c], expected[c], 2e-5);
   }
+}
+
+TEST(MlpSolverTest, APredictorWithTheModelsTensorsPredictsTheSame) {
+  for (const bool embeds : {false, true})
+    for (const double decay : {0.0, 0.5}) {
+      MlpCase size{.rows = 1500, .bags = embeds, .classes = 3};
+      if (!embeds) size.categories = {};
+      const MlpProblem problem(size);
+      MlpConfig config = training("adamw");
+      config.wide = true;
+      config.norm = "layer";
+      config.average_decay = decay;
+      Training run(config, problem);
+      for (int epoch = 0; epoch < 2; ++epoch) run->run_epoch(epoch);
+      std::vector<float> expected(1500 * 3), found(1500 * 3);
+      run->predict(problem.samples, {expected.data(), 1500, 3, 3, {}});
+      const Context ctx = Context::cpu(1);
+      MlpPredictor predictor(ctx, ctx, with_defaults(config), problem.shape,
+                             problem.samples.num_features);
+      const std::vector<StateTensor> from = run->model(), to = predictor.state();
+      ASSERT_EQ(from.size(), to.size());
+      for (std::size_t t = 0; t < from.size(); ++t) {
+        ASSERT_EQ(from[t].name, to[t].name);
+        const MatrixView<float> source = from[t].values<float>(), target = to[t].values<float>();
+        ASSERT_EQ(source.rows, target.rows);
+        for (std::int64_t r = 0; r < source.rows; ++r)
+          std::copy_n(source.row(r), source.cols, target.row(r));
+      }
+      predictor.predict(problem.samples, {found.data(), 1500, 3, 3, {}});
+      EXPECT_EQ(found, expected) << embeds << " " << decay;
+    }
 }
 
 TEST(MlpSolverTest, WhatIsNotFiniteStopsTheRunOrIsSkippedAndCounted) {
