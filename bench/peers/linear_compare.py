@@ -14,6 +14,7 @@ import time
 import numpy as np
 
 import linear_data
+import linear_optimum
 import side_by_side
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -176,8 +177,12 @@ def compare_spark(options):
                             {"Spark LogisticRegression": p.peer("spark", 2, tolerance=1e-6)}, min(options.rounds, 2))
 
 
+def compare_optimum(options):
+    yield from linear_optimum.run(GRADMILL, read_tensor)
+
+
 COMPARISONS = {"logistic": compare_logistic, "text": compare_text, "hinge": compare_hinge, "l1": compare_l1,
-               "online": compare_online, "spark": compare_spark}
+               "online": compare_online, "spark": compare_spark, "optimum": compare_optimum}
 
 
 def main():
@@ -194,8 +199,9 @@ def main():
             parser.error(f"no comparison {name}; there are {', '.join(COMPARISONS)}")
     linear_data.CACHE.mkdir(parents=True, exist_ok=True)
     records = (record for name in options.comparisons or COMPARISONS for record in COMPARISONS[name](options))
-    for _ in side_by_side.write_records(options.json, records):
-        pass
+    missed = [r for r in side_by_side.write_records(options.json, records) if not r.get("reached", True)]
+    if missed:
+        sys.exit(f"{len(missed)} optima were missed by more than {linear_optimum.WITHIN:.0e}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,17 @@ void cpu::linear_batch_gradient(const Context&, const LinearBatchGradientArgs& a
 void cpu::linear_batch_update(const Context&, const LinearBatchUpdateArgs& args) {
   const ColumnList columns(args.columns, args.matrix, args.intercept);
   if (!args.gradient.data) accumulate(args.matrix, args.intercept, args.slopes, args.accumulator);
-  update_columns(args, columns);
+  if (args.part_offsets.size == 0) return update_columns(args, columns);
+  for (std::int64_t k = args.first; k < args.last; ++k) {
+    float* const sums = args.accumulator.row(columns[k]);
+    for (std::int32_t e = args.part_offsets[k]; e < args.part_offsets[k + 1]; ++e) {
+      const float* const part = args.gradient.row(args.parts[e]);
+      for (std::int64_t c = 0; c < args.gradient.cols; ++c) sums[c] += part[c];
+    }
+  }
+  LinearBatchUpdateArgs summed = args;
+  summed.gradient = {};
+  update_columns(summed, columns);
 }
 
 void cpu::linear_settle(const Context& ctx, const LinearSettleArgs& args) {
@@ -103,7 +113,7 @@ void cpu::linear_settle(const Context& ctx, const LinearSettleArgs& args) {
   const float last = args.cumulative_rates[args.step];
   ctx.threads().parallel_for(rows, 4096, [&](std::int64_t from, std::int64_t to, int) {
     for (std::int64_t j = from; j < to; ++j) {
-      const bool free = j == rows - 1;
+      const bool free = args.intercepts && j == rows - 1;
       const Penalty penalty = free ? Penalty{0, 0} : Penalty{args.optimizer.l1, args.optimizer.l2};
       const std::int32_t seen = args.seen[j];
       const float gap_rate = last - args.cumulative_rates[seen];
@@ -154,9 +164,13 @@ void linear_batch_update(const Context& ctx, const LinearBatchUpdateArgs& args) 
   const std::int64_t columns = ColumnList(args.columns, args.matrix, args.intercept).size;
   if (!args.gradient.data)
     require_batch("linear_batch_update", args.matrix, args.columns, args.slopes);
-  require(args.parameters.rows == n + 1 && args.seen.size == n + 1 && args.slots.rows == n + 1,
-          "linear_batch_update: {} features, {} rows of parameters, {} of slots, {} seen", n,
-          args.parameters.rows, args.slots.rows, args.seen.size);
+  require(args.parameters.rows == n + 1 && args.slots.rows == args.seen.size &&
+              args.state_first >= 0 && args.state_first + args.seen.size <= n + 1,
+          "linear_batch_update: {} features, {} rows of parameters, {} of slots, {} seen from {}",
+          n, args.parameters.rows, args.slots.rows, args.seen.size, args.state_first);
+  require(
+      args.part_offsets.size == 0 || (args.part_offsets.size == columns + 1 && args.gradient.data),
+      "linear_batch_update: {} columns, {} offsets of parts", columns, args.part_offsets.size);
   const int slots = optimizer_slots(args.optimizer.kind, args.optimizer.momentum);
   require(args.slots.cols == slots * outputs, "linear_batch_update: {} slots of {} outputs, but {}",
           slots, outputs, args.slots.cols);
@@ -169,8 +183,7 @@ void linear_batch_update(const Context& ctx, const LinearBatchUpdateArgs& args) 
 }
 
 void linear_settle(const Context& ctx, const LinearSettleArgs& args) {
-  require(args.parameters.rows >= 1 && args.seen.size == args.parameters.rows &&
-              args.slots.rows == args.parameters.rows,
+  require(args.seen.size == args.parameters.rows && args.slots.rows == args.parameters.rows,
           "linear_settle: {} rows of parameters, {} of slots, {} seen", args.parameters.rows,
           args.slots.rows, args.seen.size);
   require(args.step >= 0 && args.step < args.cumulative_rates.size,

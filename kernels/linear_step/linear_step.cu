@@ -55,21 +55,22 @@ struct UpdateParameters {
   }
   __device__ void operator()(std::int64_t k, std::int64_t c, double sum) const {
     const std::int64_t j = feature(k);
+    const std::int64_t state = j - a.state_first;
     const bool free = j == a.parameters.rows - 1;
     const Penalty penalty = free ? Penalty{0, 0} : Penalty{a.optimizer.l1, a.optimizer.l2};
-    const std::int32_t seen = a.seen[j];
+    const std::int32_t seen = a.seen[state];
     const int gap = a.step + 1 - seen;
     const float gap_rate = a.cumulative_rates[a.step + 1] - a.cumulative_rates[seen];
     const float old = a.parameters(j, c);
-    float w = old, slot0 = slots > 0 ? a.slots(j, c) : 0.0f,
-          slot1 = slots > 1 ? a.slots(j, a.parameters.cols + c) : 0.0f;
+    float w = old, slot0 = slots > 0 ? a.slots(state, c) : 0.0f,
+          slot1 = slots > 1 ? a.slots(state, a.parameters.cols + c) : 0.0f;
     optimizer_update(a.optimizer, penalty, static_cast<float>(sum), gap, gap_rate, w, slot0, slot1);
     a.parameters(j, c) = w;
-    if (slots > 0) a.slots(j, c) = slot0;
-    if (slots > 1) a.slots(j, a.parameters.cols + c) = slot1;
-    if (a.averages.data) a.averages(j, c) += static_cast<float>(gap - 1) * old + w;
+    if (slots > 0) a.slots(state, c) = slot0;
+    if (slots > 1) a.slots(state, a.parameters.cols + c) = slot1;
+    if (a.averages.data) a.averages(state, c) += static_cast<float>(gap - 1) * old + w;
   }
-  __device__ void finish(std::int64_t k) const { a.seen[feature(k)] = a.step + 1; }
+  __device__ void finish(std::int64_t k) const { a.seen[feature(k) - a.state_first] = a.step + 1; }
   __device__ float operator()(std::int64_t k, double sum, Partials<0>&) const {
     (*this)(k, 0, sum);
     finish(k);
@@ -77,15 +78,21 @@ struct UpdateParameters {
   }
 };
 
-/// Gradients that are there already: a warp for each column.
+/// Gradients that are there already, or as parts: a warp for each column.
 template <class End>
 __global__ void __launch_bounds__(kThreads)
-    given_gradient_kernel(MatrixView<const float> gradient, std::int64_t first,
-                          std::int64_t columns, End end) {
+    given_gradient_kernel(MatrixView<const float> gradient, const std::int32_t* part_offsets,
+                          const std::int32_t* parts, std::int64_t first, std::int64_t columns,
+                          End end) {
   const std::int64_t k = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp;
   if (k >= columns) return;
-  for (std::int64_t c = threadIdx.x % kWarp; c < gradient.cols; c += kWarp)
-    end(k, c, gradient(first + k, c));
+  const std::int32_t begin = part_offsets ? part_offsets[first + k] : 0;
+  const std::int32_t stop = part_offsets ? part_offsets[first + k + 1] : 0;
+  for (std::int64_t c = threadIdx.x % kWarp; c < gradient.cols; c += kWarp) {
+    float sum = part_offsets ? 0 : gradient(first + k, c);
+    for (std::int32_t e = begin; e < stop; ++e) sum += gradient(parts[e], c);
+    end(k, c, sum);
+  }
   __syncwarp();
   if (threadIdx.x % kWarp == 0) end.finish(k);
 }
@@ -155,7 +162,7 @@ __global__ void __launch_bounds__(kThreads) settle_kernel(LinearSettleArgs a, in
     average = (average + static_cast<float>(a.step - seen) * w) /
               static_cast<float>(max(a.step, std::int32_t{1}));
   }
-  if (j == a.parameters.rows - 1) return;
+  if (a.intercepts && j == a.parameters.rows - 1) return;
   const float gap_rate = a.cumulative_rates[a.step] - a.cumulative_rates[seen];
   optimizer_settle(a.optimizer, {a.optimizer.l1, a.optimizer.l2}, gap_rate, w,
                    slots > 0 ? a.slots(j, c) : 0.0f, slots > 1 ? a.slots(j, outputs + c) : 0.0f);
@@ -188,7 +195,9 @@ void linear_batch_update(const Context& ctx, const LinearBatchUpdateArgs& args) 
   if (!args.gradient.data)
     return batch_columns(ctx, args.matrix, args.columns, args.slopes, args.first, count, end);
   given_gradient_kernel<<<static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads / kWarp)),
-                          kThreads, 0, ctx.stream()>>>(args.gradient, args.first, count, end);
+                          kThreads, 0, ctx.stream()>>>(
+      args.gradient, args.part_offsets.size ? args.part_offsets.data : nullptr, args.parts.data,
+      args.first, count, end);
   cuda_check(cudaGetLastError(), "launch linear_batch_update");
 }
 

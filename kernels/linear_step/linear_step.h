@@ -94,11 +94,13 @@ void linear_batch_gradient(const Context& ctx, const LinearBatchGradientArgs& ar
 /// gap_rate = cumulative_rates[step + 1] - cumulative_rates[seen[j]]:
 ///   optimizer_update(optimizer, g, gap, gap_rate, parameters[j], slots[j]);
 ///   averages[j] += (gap - 1) old parameters[j] + new parameters[j];   seen[j] = step + 1.
-/// Shapes   parameters [n + 1, C]; slots [n + 1, S C], slot s of class c in column s C + c, S =
-///          optimizer_slots(); seen [n + 1]; averages [n + 1, C] or no data; cumulative_rates
-///          [steps + 1]; gradient [T, C] packed (already added over ranks), or no data: it is summed from matrix,
-///          columns and slopes as by linear_batch_gradient, and not stored.
-///          [first, last): the columns_k that are updated (a rank's own of sharded state); all: [0, T).
+/// Shapes   parameters [n + 1, C]; slots [m, S C], slot s of class c in column s C + c, S =
+///          optimizer_slots(); seen [m]; averages [m, C] or no data: of the m rows of parameters from
+///          state_first on (a rank's own of sharded state; else 0 and m = n + 1); cumulative_rates [steps + 1].
+///          gradient: no data: it is summed from matrix, columns and slopes as by linear_batch_gradient, and
+///          not stored; [T, C]: already added over ranks; or, with part_offsets [T + 1] and parts, of column
+///          k the sum of its rows parts[part_offsets[k]] .. parts[part_offsets[k + 1] - 1], in this order.
+///          [first, last): the columns_k that are updated; all: [0, T).
 /// Bytes    4 T (2 C (1 + S) + C + 3), and without `gradient` those of linear_batch_gradient.
 /// Order    as linear_batch_gradient.
 struct LinearBatchUpdateArgs {
@@ -107,11 +109,13 @@ struct LinearBatchUpdateArgs {
   bool intercept = true;
   MatrixView<const float> slopes;
   MatrixView<const float> gradient;
+  VectorView<const std::int32_t> part_offsets, parts;
   std::int64_t first = 0, last = 0;
   OptimizerStep optimizer;
   std::int32_t step = 0;  // within the epoch, from 0
   VectorView<const float> cumulative_rates;
   MatrixView<float> parameters;
+  std::int64_t state_first = 0;
   MatrixView<float> slots;
   VectorView<std::int32_t> seen;
   MatrixView<float> averages;
@@ -124,6 +128,8 @@ struct LinearBatchUpdateArgs {
     columns.visit(v);
     v.in("slopes", slopes);
     v.in("gradient", gradient);
+    v.in("part_offsets", part_offsets);
+    v.in("parts", parts);
     v.in("cumulative_rates", cumulative_rates);
     v.out("parameters", parameters);
     v.out("slots", slots);
@@ -133,13 +139,15 @@ struct LinearBatchUpdateArgs {
   }
 };
 
-/// The end of an epoch of `step` steps: for every row j < n of parameters
+/// The end of an epoch of `step` steps: for every row j of parameters but that of the intercepts
 ///   averages[j] += (step - seen[j]) parameters[j];
 ///   optimizer_settle(optimizer, cumulative_rates[step] - cumulative_rates[seen[j]], parameters[j], slots[j]);
 /// and for all rows seen[j] = 0, averages[j] /= step (the intercepts' row, too).
-/// Bytes    4 n (2 C (1 + S) + 2).
+/// Shapes   parameters, averages [m, C], slots [m, S C], seen [m]: all n + 1 rows, or a rank's own.
+/// Bytes    4 m (2 C (1 + S) + 2).
 struct LinearSettleArgs {
   OptimizerStep optimizer;
+  bool intercepts = true;  // whether the last row is theirs
   std::int32_t step = 0;
   VectorView<const float> cumulative_rates;
   MatrixView<float> parameters;

@@ -8,14 +8,15 @@ constexpr int kBlock = 128;
 
 /// What one column of a batch brings and takes.
 struct Column {
-  std::int64_t row;
+  std::int64_t row, state;
   int gap;
   float gap_rate;
   float* sums;  // of the gradient
   Column(const LinearBatchUpdateArgs& a, const ColumnList& columns, std::int64_t k)
       : row(columns[k]),
-        gap(a.step + 1 - a.seen[row]),
-        gap_rate(a.cumulative_rates[a.step + 1] - a.cumulative_rates[a.seen[row]]),
+        state(row - a.state_first),
+        gap(a.step + 1 - a.seen[state]),
+        gap_rate(a.cumulative_rates[a.step + 1] - a.cumulative_rates[a.seen[state]]),
         sums(a.gradient.data ? const_cast<float*>(a.gradient.row(k)) : a.accumulator.row(row)) {}
 };
 
@@ -25,7 +26,7 @@ void update_one(const LinearBatchUpdateArgs& a, const Column& column) {
   const Penalty penalty = free ? Penalty{0, 0} : Penalty{a.optimizer.l1, a.optimizer.l2};
   const std::int64_t outputs = a.parameters.cols;
   float* const w = a.parameters.row(column.row);
-  float* const slots = a.slots.row(column.row);
+  float* const slots = a.slots.row(column.state);
   const int count = optimizer_slots(a.optimizer.kind, a.optimizer.momentum);
   float unused = 0;
   for (std::int64_t c = 0; c < outputs; ++c) {
@@ -33,9 +34,9 @@ void update_one(const LinearBatchUpdateArgs& a, const Column& column) {
     optimizer_update(a.optimizer, penalty, column.sums[c], column.gap, column.gap_rate, w[c],
                      count > 0 ? slots[c] : unused, count > 1 ? slots[outputs + c] : unused);
     if (a.averages.data)
-      a.averages(column.row, c) += static_cast<float>(column.gap - 1) * old + w[c];
+      a.averages(column.state, c) += static_cast<float>(column.gap - 1) * old + w[c];
   }
-  a.seen[column.row] = a.step + 1;
+  a.seen[column.state] = a.step + 1;
   if (!a.gradient.data) std::fill_n(column.sums, outputs, 0.0f);
 }
 
@@ -49,8 +50,8 @@ void update_block(const LinearBatchUpdateArgs& a, const ColumnList& columns, std
   for (int i = 0; i < count; ++i) {
     const Column column(a, columns, first + i);
     w[i] = a.parameters.data[column.row];
-    if constexpr (slots > 0) s0[i] = a.slots.data[column.row * slots];
-    if constexpr (slots > 1) s1[i] = a.slots.data[column.row * slots + 1];
+    if constexpr (slots > 0) s0[i] = a.slots.data[column.state * slots];
+    if constexpr (slots > 1) s1[i] = a.slots.data[column.state * slots + 1];
     g[i] = *column.sums;
     gap[i] = column.gap;
     gap_rate[i] = column.gap_rate;
@@ -63,13 +64,13 @@ void update_block(const LinearBatchUpdateArgs& a, const ColumnList& columns, std
   for (int i = 0; i < count; ++i)
     optimizer_update(step, penalty, g[i], gap[i], gap_rate[i], w[i], s0[i], s1[i]);
   for (int i = 0; i < count; ++i) {
-    const std::int64_t row = columns[first + i];
+    const std::int64_t row = columns[first + i], state = row - a.state_first;
     if (a.averages.data)
-      a.averages.data[row] += static_cast<float>(gap[i] - 1) * a.parameters.data[row] + w[i];
+      a.averages.data[state] += static_cast<float>(gap[i] - 1) * a.parameters.data[row] + w[i];
     a.parameters.data[row] = w[i];
-    if constexpr (slots > 0) a.slots.data[row * slots] = s0[i];
-    if constexpr (slots > 1) a.slots.data[row * slots + 1] = s1[i];
-    a.seen[row] = a.step + 1;
+    if constexpr (slots > 0) a.slots.data[state * slots] = s0[i];
+    if constexpr (slots > 1) a.slots.data[state * slots + 1] = s1[i];
+    a.seen[state] = a.step + 1;
   }
 }
 

@@ -15,11 +15,6 @@ constexpr std::uint64_t kRowEpoch = 0x80000000u;  // of the permutation of rows:
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-template <class T>
-Buffer<T> upload(const Context& ctx, const std::vector<T>& host) {
-  return Buffer<T>::from_host(ctx, {host.data(), host.size()});
-}
-
 Samples shuffled(const Context& host, Samples mine, std::uint64_t seed, int rank) {
   const std::int64_t rows = mine.rows();
   if (rows == 0) return mine;
@@ -76,39 +71,70 @@ void distinct(const std::int32_t* values, std::int64_t count, std::int64_t featu
 }  // namespace
 
 MiniBatches::MiniBatches(const Context& ctx, const Context& host, Communicator& comm,
-                         Samples unordered, bool intercept, std::int64_t global_batch,
-                         bool all_columns, std::uint64_t seed)
-    : ctx_(ctx), intercept_(intercept), all_columns_(all_columns) {
-  const Samples mine = shuffled(host, std::move(unordered), seed, comm.rank());
+                         Samples unordered, const Options& options)
+    : ctx_(ctx), intercept_(options.intercept), store_(ctx) {
+  Samples mine = shuffled(host, std::move(unordered), options.seed, comm.rank());
   rows_ = mine.rows();
   features_ = mine.num_features;
-  cut(host, comm, mine, global_batch);
+  cut(host, comm, mine, options.global_batch);
 
   std::array<double, 2> fill{static_cast<double>(mine.indices.size()),
                              static_cast<double>(rows_) * static_cast<double>(features_)};
   comm.all_reduce_sum(host, VectorView<double>{fill.data(), 2, {}});
-  labels_ = upload(ctx, mine.labels);
-  weights_ = upload(ctx, mine.weights);
+  const std::int64_t columns = features_ + intercept_;
+  labels_ = store_.add(std::move(mine.labels), row_starts(1));
+  weights_ = store_.add(std::move(mine.weights), row_starts(1));
   if (fill[0] >= kDenseShare * fill[1] && features_ > 0) {
-    std::vector<float> dense(at(std::max<std::int64_t>(rows_ * features_, 1)), 0.0f);
-    for (std::int64_t r = 0; r < rows_; ++r)
-      for (std::int64_t e = mine.offsets[at(r)]; e < mine.offsets[at(r) + 1]; ++e)
-        dense[at(r * features_ + mine.indices[at(e)])] +=
-            mine.values.empty() ? 1.0f : mine.values[at(e)];
-    dense_ = upload(ctx, dense);
-    column_starts_.clear();
-    for (std::int64_t b = 0; b <= size(); ++b)
-      column_starts_.push_back(b * (features_ + intercept));
+    plan_ = plan_dense_exchange(comm, options.exchange, size(), columns);
+    add_dense(mine);
   } else {
-    std::vector<std::int32_t> columns;
-    find_columns(host, comm, mine, columns);
-    columns_ = upload(ctx, columns);
-    if (linear_batch_reads_columns(ctx)) sort_entries(mine, columns);
-    offsets_ = upload(ctx, mine.offsets);
-    indices_ = upload(ctx, mine.indices);
-    values_ = upload(ctx, mine.values);
+    plan_ = plan_exchange(host, comm, options.exchange, find_columns(host, mine), columns);
+    if (linear_batch_reads_columns(ctx)) add_entries(mine);
+    add_sparse(mine);
+    add_lists();
   }
-  ctx.synchronize();
+  mine = {};
+  store_.place(size(), options.device_bytes);
+}
+
+std::vector<std::int64_t> MiniBatches::row_starts(std::int64_t each, std::int64_t more) const {
+  std::vector<std::int64_t> starts;
+  for (std::int64_t b = 0; b <= size(); ++b) starts.push_back(first_row(b) * each + b * more);
+  return starts;
+}
+
+void MiniBatches::add_dense(const Samples& mine) {
+  std::vector<float> dense(at(rows_ * features_), 0.0f);
+  for (std::int64_t r = 0; r < rows_; ++r)
+    for (std::int64_t e = mine.offsets[at(r)]; e < mine.offsets[at(r) + 1]; ++e)
+      dense[at(r * features_ + mine.indices[at(e)])] +=
+          mine.values.empty() ? 1.0f : mine.values[at(e)];
+  dense_ = store_.add(std::move(dense), row_starts(features_));
+  nothing_ = Buffer<float>(ctx_, 1);
+}
+
+/// Rows: their offsets begin at 0 in each batch.
+void MiniBatches::add_sparse(Samples& mine) {
+  std::vector<std::int64_t> offsets;
+  offsets.reserve(at(rows_ + size()));
+  for (std::int64_t b = 0; b < size(); ++b)
+    for (std::int64_t r = first_row(b); r <= first_row(b + 1); ++r)
+      offsets.push_back(mine.offsets[at(r)] - starts_[at(b)]);
+  offsets_ = store_.add(std::move(offsets), row_starts(1, 1));
+  indices_ = store_.add(std::move(mine.indices), starts_);
+  values_ = store_.add(std::move(mine.values), starts_);
+}
+
+void MiniBatches::add_lists() {
+  const auto add = [this](BatchLists& lists) {
+    return store_.add(std::move(lists.values), lists.starts);
+  };
+  // What the lists' lengths are is still asked for.
+  columns_ = add(plan_.gradient);
+  updated_ = add(plan_.updated);
+  part_offsets_ = add(plan_.part_offsets);
+  parts_ = add(plan_.parts);
+  served_ = add(plan_.served);
 }
 
 void MiniBatches::cut(const Context& host, Communicator& comm, const Samples& mine,
@@ -131,68 +157,27 @@ void MiniBatches::cut(const Context& host, Communicator& comm, const Samples& mi
   total_weight_ = std::accumulate(weights.begin(), weights.end(), 0.0);
 }
 
-void MiniBatches::find_columns(const Context& host, Communicator& comm, const Samples& mine,
-                               std::vector<std::int32_t>& columns) {
+/// The columns that this rank's rows of each batch touch, and the intercept.
+BatchLists MiniBatches::find_columns(const Context& host, const Samples& mine) const {
   std::vector<std::vector<std::int32_t>> lists(at(size()));
   host.threads().parallel_for(size(), 4, [&](std::int64_t first, std::int64_t last, int) {
     std::vector<std::uint64_t> bits;
     std::vector<std::int32_t> found;
     for (std::int64_t b = first; b < last; ++b) {
-      if (all_columns_) {
-        found.resize(at(features_));
-        std::iota(found.begin(), found.end(), 0);
-      } else {
-        distinct(mine.indices.data() + starts_[at(b)], starts_[at(b) + 1] - starts_[at(b)],
-                 features_, bits, found);
-      }
+      distinct(mine.indices.data() + starts_[at(b)], starts_[at(b) + 1] - starts_[at(b)], features_,
+               bits, found);
       if (intercept_) found.push_back(static_cast<std::int32_t>(features_));
       lists[at(b)] = found;
     }
   });
-  if (comm.world_size() > 1 && !all_columns_) {
-    // Every rank's lists of every batch, rank by rank.
-    std::vector<std::int64_t> sizes, all_sizes(at(size()) * at(comm.world_size()));
-    std::vector<std::int32_t> own;
-    for (const auto& list : lists) {
-      sizes.push_back(static_cast<std::int64_t>(list.size()));
-      own.insert(own.end(), list.begin(), list.end());
-    }
-    const std::vector<std::int64_t> each(at(comm.world_size()), size());
-    comm.all_gather(host, VectorView<const std::int64_t>{sizes.data(), size(), {}}, each,
-                    VectorView<std::int64_t>{
-                        all_sizes.data(), static_cast<std::int64_t>(all_sizes.size()), {}});
-    std::vector<std::int64_t> totals;
-    for (int r = 0; r < comm.world_size(); ++r)
-      totals.push_back(std::accumulate(all_sizes.begin() + r * size(),
-                                       all_sizes.begin() + (r + 1) * size(), std::int64_t{0}));
-    std::vector<std::int32_t> all(
-        at(std::accumulate(totals.begin(), totals.end(), std::int64_t{0})));
-    comm.all_gather(
-        host, VectorView<const std::int32_t>{own.data(), static_cast<std::int64_t>(own.size()), {}},
-        totals, VectorView<std::int32_t>{all.data(), static_cast<std::int64_t>(all.size()), {}});
-    std::int64_t from = 0;
-    for (int r = 0; r < comm.world_size(); ++r) {
-      for (std::int64_t b = 0; b < size(); ++b) {
-        const std::int64_t count = all_sizes[at(r * size() + b)];
-        if (r != comm.rank())
-          lists[at(b)].insert(lists[at(b)].end(), all.begin() + from, all.begin() + from + count);
-        from += count;
-      }
-    }
-    for (auto& list : lists) {
-      std::sort(list.begin(), list.end());
-      list.erase(std::unique(list.begin(), list.end()), list.end());
-    }
-  }
-  column_starts_ = {0};
-  for (const auto& list : lists) {
-    columns.insert(columns.end(), list.begin(), list.end());
-    column_starts_.push_back(static_cast<std::int64_t>(columns.size()));
-  }
+  BatchLists all;
+  for (const auto& list : lists) all.append(list);
+  return all;
 }
 
 /// Entries of each batch by column: what the kernels of a GPU add up without collisions.
-void MiniBatches::sort_entries(const Samples& mine, const std::vector<std::int32_t>& columns) {
+void MiniBatches::add_entries(const Samples& mine) {
+  const BatchLists& columns = plan_.gradient;
   std::vector<std::int64_t> offsets, next(at(features_) + 1);
   const std::size_t entries = mine.indices.size() + (intercept_ ? at(rows_) : 0);
   std::vector<std::int32_t> rows(entries);
@@ -200,16 +185,15 @@ void MiniBatches::sort_entries(const Samples& mine, const std::vector<std::int32
   std::int64_t filled = 0;
   for (std::int64_t b = 0; b < size(); ++b) {
     const std::int64_t first = first_row(b), last = first_row(b + 1);
-    const std::int32_t* begin = columns.data() + column_starts_[at(b)];
-    const std::int32_t* end = columns.data() + column_starts_[at(b) + 1];
-    for (const std::int32_t* j = begin; j < end; ++j) next[at(*j)] = 0;
+    const auto list = columns[b];
+    for (const std::int32_t j : list) next[at(j)] = 0;
     for (std::int64_t e = starts_[at(b)]; e < starts_[at(b) + 1]; ++e)
       ++next[at(mine.indices[at(e)])];
     if (intercept_) next[at(features_)] = last - first;
-    for (const std::int32_t* j = begin; j < end; ++j) {
+    for (const std::int32_t j : list) {
       offsets.push_back(filled);
-      filled += next[at(*j)];
-      next[at(*j)] = offsets.back();
+      filled += next[at(j)];
+      next[at(j)] = offsets.back();
     }
     offsets.push_back(filled);
     const auto put = [&](std::int64_t column, std::int64_t row, float value) {
@@ -223,42 +207,50 @@ void MiniBatches::sort_entries(const Samples& mine, const std::vector<std::int32
       if (intercept_) put(features_, r, 1.0f);
     }
   }
-  column_offsets_ = upload(ctx_, offsets);
-  entry_rows_ = upload(ctx_, rows);
-  entry_values_ = upload(ctx_, values);
-  ctx_.synchronize();
+  std::vector<std::int64_t> column_starts, entry_starts;
+  for (std::int64_t b = 0; b <= size(); ++b) {
+    column_starts.push_back(columns.starts[at(b)] + b);  // a batch has one offset more than columns
+    entry_starts.push_back(starts_[at(b)] + (intercept_ ? first_row(b) : 0));
+  }
+  column_offsets_ = store_.add(std::move(offsets), std::move(column_starts));
+  entry_rows_ = store_.add(std::move(rows), entry_starts);
+  entry_values_ = store_.add(std::move(values), std::move(entry_starts));
 }
 
-MiniBatches::Batch MiniBatches::batch(std::int64_t b) const {
+MiniBatches::Batch MiniBatches::batch(std::int64_t b, std::int64_t next) {
+  store_.load(b, next);
   Batch batch;
-  const std::int64_t first = first_row(b), rows = first_row(b + 1) - first;
-  batch.first_row = first;
+  const std::int64_t rows = first_row(b + 1) - first_row(b);
+  batch.index = b;
+  batch.first_row = first_row(b);
   batch.scale = scales_[at(b)];
-  batch.labels = labels_.view().slice(first, rows);
-  if (!weights_.empty()) batch.weights = weights_.view().slice(first, rows);
-  batch.num_columns = column_starts_[at(b) + 1] - column_starts_[at(b)];
-  if (!dense_.empty()) {
-    batch.matrix.dense = {dense_.view().data + first * features_, rows, features_, features_,
-                          ctx_.device()};
+  batch.labels = store_.get<float>(labels_);
+  batch.weights = store_.get<float>(weights_);
+  if (is_dense()) {
+    batch.num_columns = features_ + intercept_;
+    // Without rows they are dense as well.
+    const float* const data = rows > 0 ? store_.get<float>(dense_).data : nothing_.view().data;
+    batch.matrix.dense = {data, rows, features_, features_, ctx_.device()};
     return batch;
   }
   batch.matrix.rows = {rows,
                        features_,
                        starts_[at(b) + 1] - starts_[at(b)],
-                       offsets_.view().data + first,
-                       indices_.view().data,
-                       values_.empty() ? nullptr : values_.view().data,
+                       store_.get<std::int64_t>(offsets_).data,
+                       store_.get<std::int32_t>(indices_).data,
+                       store_.get<float>(values_).data,
                        ctx_.device()};
-  batch.columns.columns = columns_.view().slice(column_starts_[at(b)], batch.num_columns);
-  if (!column_offsets_.empty()) {
-    // A batch has one offset more than columns.
-    batch.columns.offsets =
-        column_offsets_.view().slice(column_starts_[at(b)] + b, batch.num_columns + 1);
-    const std::int64_t begin = starts_[at(b)] + (intercept_ ? first : 0);
-    const std::int64_t count = batch.matrix.rows.nnz + (intercept_ ? rows : 0);
-    batch.columns.rows = entry_rows_.view().slice(begin, count);
-    if (!entry_values_.empty()) batch.columns.values = entry_values_.view().slice(begin, count);
+  batch.columns.columns = store_.get<std::int32_t>(columns_);
+  batch.num_columns = batch.columns.columns.size;
+  if (column_offsets_ >= 0) {
+    batch.columns.offsets = store_.get<std::int64_t>(column_offsets_);
+    batch.columns.rows = store_.get<std::int32_t>(entry_rows_);
+    batch.columns.values = store_.get<float>(entry_values_);
   }
+  batch.updated = store_.get<std::int32_t>(updated_);
+  batch.part_offsets = store_.get<std::int32_t>(part_offsets_);
+  batch.parts = store_.get<std::int32_t>(parts_);
+  batch.served = store_.get<std::int32_t>(served_);
   return batch;
 }
 
@@ -269,10 +261,7 @@ std::int64_t MiniBatches::max_rows() const {
 }
 
 std::int64_t MiniBatches::max_columns() const {
-  std::int64_t most = 0;
-  for (std::size_t b = 1; b < column_starts_.size(); ++b)
-    most = std::max(most, column_starts_[b] - column_starts_[b - 1]);
-  return most;
+  return is_dense() ? features_ + intercept_ : plan_.gradient.longest();
 }
 
 }  // namespace gradmill

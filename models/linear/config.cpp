@@ -54,7 +54,7 @@ void validate(const LinearConfig& c) {
           "adamw", "ftrl"});
   one_of("optimizer.schedule", c.schedule,
          {"constant", "linear", "cosine", "step", "inverse_sqrt"});
-  one_of("optimizer.exchange", c.exchange, {"auto", "dense", "sparse", "sharded"});
+  one_of("optimizer.exchange", c.exchange, {"auto", "dense", "touched", "sparse", "sharded"});
   if (c.loss == "huber") in_range("loss.parameter", c.loss_parameter, 1e-9, 1e9);
   if (c.loss == "quantile") in_range("loss.parameter", c.loss_parameter, 1e-6, 1 - 1e-6);
   in_range("optimizer.l2", c.l2, 0, 1e12);

@@ -39,7 +39,8 @@ struct LinearConfig {
   double ftrl_beta = 1;
   bool average = false;  // of the parameters over the steps of the last epoch
   std::string exchange =
-      "auto";  // gradients of mini-batches: dense, sparse, sharded, auto (by counted bytes)
+      "auto";  // gradients of mini-batches: dense, touched, sparse, sharded, auto (by counted bytes)
+  std::int64_t device_bytes = 0;  // for samples on a GPU; 0: three quarters of what is free
 };
 
 /// Whether an optimizer of that name sees mini-batches (else the full batch).

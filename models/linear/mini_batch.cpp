@@ -40,23 +40,24 @@ MiniBatchSolver::MiniBatchSolver(const Context& ctx, const Context& host, Commun
       shape_(shape),
       loss_kind_(loss),
       what_(std::move(what)),
-      batches_(ctx, host, comm, std::move(mine), config.intercept, config.global_batch,
-               config.exchange == "dense" && comm.world_size() > 1, seed),
+      batches_(ctx, host, comm, std::move(mine),
+               {config.intercept, config.global_batch, config.exchange, seed, config.device_bytes}),
+      exchange_(ctx, comm, batches_, shape, config.intercept),
+      owned_(exchange_.owned()),
       user_(ctx, shape, order),
       stride_(table_stride(shape.outputs)),
       num_slots_(optimizer_slots(kind_of(config.optimizer), static_cast<float>(config.momentum))) {
   const std::int64_t rows = shape.num_features + 1;
   parameters_ = zeros(ctx, rows * stride_);
   accumulator_ = zeros(ctx, rows * stride_);
-  slots_ = zeros(ctx, rows * num_slots_ * shape.outputs);
+  slots_ = zeros(ctx, owned_.size() * num_slots_ * shape.outputs);
   if (config.average) averages_ = zeros(ctx, rows * stride_);
-  seen_ = Buffer<std::int32_t>(ctx, rows);
+  seen_ = Buffer<std::int32_t>(ctx, owned_.size());
   seen_.zero();
   slopes_ = Buffer<float>(ctx, std::max<std::int64_t>(batches_.max_rows(), 1) * shape.outputs);
   row_losses_ = Buffer<float>(ctx, std::max<std::int64_t>(batches_.rows(), 1));
   rates_ = Buffer<float>(ctx, batches_.size() + 1);
   total_ = Buffer<double>(ctx, 1);
-  if (comm.world_size() > 1) packed_ = Buffer<float>(ctx, batches_.max_columns() * shape.outputs);
 }
 
 OptimizerStep MiniBatchSolver::step_numbers(std::int64_t step, double rate) const {
@@ -94,14 +95,19 @@ bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
   if (!averages_.empty()) averages_.zero();
   const Permutation order(static_cast<std::uint64_t>(steps), seed_,
                           static_cast<std::uint64_t>(epoch));
+  const auto batch_of = [&](std::int64_t s) {
+    return s < steps ? static_cast<std::int64_t>(order(static_cast<std::uint64_t>(s))) : -1;
+  };
   for (std::int64_t s = 0; s < steps; ++s)
-    run_step(static_cast<std::int64_t>(order(static_cast<std::uint64_t>(s))),
-             static_cast<std::int32_t>(s),
+    run_step(batches_.batch(batch_of(s), batch_of(s + 1)), static_cast<std::int32_t>(s),
              step_numbers(first + s, rates[static_cast<std::size_t>(s)]));
 
-  linear_settle(ctx_, {step_numbers(first + steps - 1, rates.back()),
-                       static_cast<std::int32_t>(steps), rates_.view(), table(parameters_), slots(),
-                       seen_.view(), averages_.empty() ? MatrixView<float>{} : table(averages_)});
+  linear_settle(ctx_, {step_numbers(first + steps - 1, rates.back()), exchange_.owns_intercepts(),
+                       static_cast<std::int32_t>(steps), rates_.view(),
+                       table(parameters_).rows_slice(owned_.begin, owned_.size()), slots(),
+                       seen_.view(), own_averages()});
+  exchange_.complete(table(parameters_));
+  if (!averages_.empty()) exchange_.complete(table(averages_));
   publish();
   ::gradmill::sum(ctx_, {row_losses_.view().slice(0, batches_.rows()), total_.view()});
   comm_.all_reduce_sum(ctx_, total_.view());
@@ -115,25 +121,29 @@ bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
   return true;
 }
 
-void MiniBatchSolver::run_step(std::int64_t index, std::int32_t step,
+void MiniBatchSolver::run_step(const MiniBatches::Batch& batch, std::int32_t step,
                                const OptimizerStep& numbers) {
-  const MiniBatches::Batch batch = batches_.batch(index);
   const std::int64_t rows = batch.labels.size;
   const MatrixView<float> slopes = slopes_.matrix(rows, shape_.outputs, shape_.outputs);
+  exchange_.pull(batch, table(parameters_));
   linear_batch_slopes(
       ctx_, {batch.matrix, batch.labels, batch.weights, loss_kind_, config_.intercept, batch.scale,
              table(parameters_), row_losses_.view().slice(batch.first_row, rows), slopes});
-  MatrixView<float> gradient{};
-  if (comm_.world_size() > 1) {
-    gradient = packed_.matrix(batch.num_columns, shape_.outputs, shape_.outputs);
-    linear_batch_gradient(ctx_, {batch.matrix, batch.columns, config_.intercept, slopes, gradient,
-                                 table(accumulator_)});
-    comm_.all_reduce_sum(ctx_, gradient.flat());
-  }
-  linear_batch_update(
-      ctx_, {batch.matrix, batch.columns, config_.intercept, slopes, gradient, 0, batch.num_columns,
-             numbers, step, rates_.view(), table(parameters_), slots(), seen_.view(),
-             averages_.empty() ? MatrixView<float>{} : table(averages_), table(accumulator_)});
+  LinearBatchUpdateArgs update;
+  update.matrix = batch.matrix;
+  update.intercept = config_.intercept;
+  update.slopes = slopes;
+  update.optimizer = numbers;
+  update.step = step;
+  update.cumulative_rates = rates_.view();
+  update.parameters = table(parameters_);
+  update.state_first = owned_.begin;
+  update.slots = slots();
+  update.seen = seen_.view();
+  update.averages = own_averages();
+  update.accumulator = table(accumulator_);
+  exchange_.sum(batch, update);
+  linear_batch_update(ctx_, update);
 }
 
 /// The user's parameters from the solver's.
@@ -153,13 +163,14 @@ void MiniBatchSolver::warm_started() {
   std::vector<float> start(static_cast<std::size_t>(slots_.size()));
   const OptimizerStep numbers = step_numbers(0, config_.learning_rate);
   const std::int64_t outputs = shape_.outputs;
-  for (std::int64_t j = 0; j <= n; ++j) {
+  for (std::int64_t i = 0; i < owned_.size(); ++i) {
     for (std::int64_t c = 0; c < outputs; ++c) {
       float slot[2];
-      optimizer_start(numbers, parameters[static_cast<std::size_t>(j * stride_ + c)], slot[0],
-                      slot[1]);
+      optimizer_start(numbers,
+                      parameters[static_cast<std::size_t>((owned_.begin + i) * stride_ + c)],
+                      slot[0], slot[1]);
       for (std::int64_t s = 0; s < num_slots_; ++s)
-        start[static_cast<std::size_t>((j * num_slots_ + s) * outputs + c)] = slot[s];
+        start[static_cast<std::size_t>((i * num_slots_ + s) * outputs + c)] = slot[s];
     }
   }
   slots_.upload({start.data(), start.size()});
@@ -173,17 +184,19 @@ std::vector<std::pair<std::string, double>> MiniBatchSolver::progress() const {
 std::vector<StateTensor> MiniBatchSolver::state() {
   std::vector<StateTensor> tensors = user_.state();
   tensors.push_back(StateTensor::whole("optimizer.parameters", table(parameters_)));
-  if (num_slots_ > 0) tensors.push_back(StateTensor::whole("optimizer.slots", slots()));
+  if (num_slots_ > 0)
+    tensors.push_back(
+        exchange_.is_sharded()
+            ? StateTensor::share("optimizer.slots", shape_.num_features + 1, owned_.begin, slots())
+            : StateTensor::whole("optimizer.slots", slots()));
   return tensors;
 }
 
 std::string MiniBatchSolver::describe() const {
   std::string text =
       what_ + fmt::format(", {} batches of {}", batches_.size(), config_.global_batch);
-  if (comm_.world_size() > 1)
-    text +=
-        fmt::format(", exchanges {:.3g} MB an epoch",
-                    static_cast<double>(batches_.touched() * shape_.outputs) * sizeof(float) / 1e6);
+  if (batches_.streams()) text += ", streamed to the device";
+  if (comm_.world_size() > 1) text += ", " + batches_.plan().describe(shape_.outputs);
   return text;
 }
 

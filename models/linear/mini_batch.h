@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "models/linear/batches.h"
+#include "models/linear/gradient_exchange.h"
 #include "models/linear/parameters.h"
 
 namespace gradmill {
@@ -26,14 +26,18 @@ class MiniBatchSolver final : public LinearSolver {
 
  private:
   OptimizerStep step_numbers(std::int64_t step, double rate) const;
-  void run_step(std::int64_t batch, std::int32_t step, const OptimizerStep& numbers);
+  void run_step(const MiniBatches::Batch& batch, std::int32_t step, const OptimizerStep& numbers);
   void publish();
   MatrixView<float> table(Buffer<float>& buffer) const {
     return buffer.matrix(shape_.num_features + 1, shape_.outputs, stride_);
   }
   MatrixView<float> slots() {
     const std::int64_t cols = num_slots_ * shape_.outputs;
-    return slots_.matrix(shape_.num_features + 1, cols, cols);
+    return slots_.matrix(owned_.size(), cols, cols);
+  }
+  MatrixView<float> own_averages() {
+    return averages_.empty() ? MatrixView<float>{}
+                             : table(averages_).rows_slice(owned_.begin, owned_.size());
   }
 
   const Context& ctx_;
@@ -44,9 +48,11 @@ class MiniBatchSolver final : public LinearSolver {
   const Loss loss_kind_;
   const std::string what_;
   MiniBatches batches_;
+  GradientExchange exchange_;
+  const RowRange owned_;  // rows of parameters whose state this rank has
   UserParameters user_;
   const std::int64_t stride_, num_slots_;
-  Buffer<float> parameters_, slots_, averages_, accumulator_, slopes_, row_losses_, rates_, packed_;
+  Buffer<float> parameters_, slots_, averages_, accumulator_, slopes_, row_losses_, rates_;
   Buffer<std::int32_t> seen_;
   Buffer<double> total_;
   double loss_ = 0, last_rate_ = 0;

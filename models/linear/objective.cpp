@@ -22,7 +22,7 @@ LinearObjective::LinearObjective(const Context& ctx, const Context& host, Commun
       shape_(shape),
       loss_(loss),
       total_weight_(global_weight(host, comm, mine)),
-      store_(ctx, host, std::move(mine), {}),
+      store_(ctx, host, std::move(mine), {.columns = true, .device_bytes = config.device_bytes}),
       rounded_(ctx, size()) {
   rounded_.zero();
   const std::int64_t slots = std::max<std::int64_t>(store_.rows(), 1) * shape.outputs;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/linear/pinned_memory.h"
 #include "models/linear/transpose.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
@@ -115,21 +116,6 @@ Buffer<float> dense_rows_of(const Context& host, const CsrView<const float>& m) 
   });
   return out;
 }
-
-class PinnedMemory {
- public:
-  PinnedMemory(const Context& ctx, std::int64_t bytes)
-      : ctx_(&ctx), data_(static_cast<std::byte*>(ctx.allocate_pinned(at(bytes)))) {}
-  PinnedMemory(PinnedMemory&& o) noexcept : ctx_(o.ctx_), data_(std::exchange(o.data_, nullptr)) {}
-  ~PinnedMemory() {
-    if (data_) ctx_->deallocate_pinned(data_);
-  }
-  std::byte* data() const { return data_; }
-
- private:
-  const Context* ctx_;
-  std::byte* data_;
-};
 
 /// The longest pieces of whole rows that take at most `limit` bytes each.
 std::vector<Layout> cut(const Form& form, const Samples& samples, std::int64_t limit) {

@@ -139,8 +139,6 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
          ErrorKind::usage, "optimizer \"{}\" cannot do l1; use \"owlqn\"", own.optimizer);
   expect(own.history >= 1 && own.history <= kMaxHistory, ErrorKind::usage,
          "optimizer.history is {}; it must be in [1, {}]", own.history, kMaxHistory);
-  expect(own.exchange != "sharded", ErrorKind::usage,
-         "exchange \"sharded\" is not there yet; use \"auto\"");
   if (own.optimizer == "coordinate_descent") require_descent(ctx, comm, own, loss);
   if (own.optimizer == "coordinate_descent" && !is_dual(own, loss))
     return std::make_unique<ProximalNewtonSolver>(ctx, host, comm, own, seed, shape, loss,

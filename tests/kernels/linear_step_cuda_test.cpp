@@ -173,6 +173,8 @@ void expect_step(const Context& gpu, const SamplesShape& shape, bool dense, bool
           .intercept = intercept,
           .slopes = given,
           .gradient = {},
+          .part_offsets = {},
+          .parts = {},
           .first = part ? b.size() / 3 : 0,
           .last = part ? b.size() * 2 / 3 : b.size(),
           .optimizer = optimizer,

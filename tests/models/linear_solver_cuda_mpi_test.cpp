@@ -3,12 +3,14 @@
 
 #include "models/linear/solver.h"
 #include "tests/support/linear_problem.h"
+#include "tests/support/sample_parts.h"
 #include "tests/support/test_world.h"
 
 namespace gradmill {
 namespace {
 using testing::linear_problem;
 using testing::parameters_of;
+using testing::part_of;
 using testing::test_world;
 
 struct Outcome {
@@ -19,19 +21,8 @@ struct Outcome {
 /// Every world's rank has its share of the rows; the same shares on both devices.
 Outcome train(const Context& ctx, const LinearConfig& config, int classes, const Samples& all) {
   const auto comm = test_world().communicator(ctx);
-  Samples mine;
-  mine.num_features = all.num_features;
-  for (std::int64_t r = comm->rank(); r < all.rows(); r += comm->world_size()) {
-    const auto row = static_cast<std::size_t>(r);
-    const auto first = static_cast<std::ptrdiff_t>(all.offsets[row]),
-               last = static_cast<std::ptrdiff_t>(all.offsets[row + 1]);
-    mine.indices.insert(mine.indices.end(), all.indices.begin() + first,
-                        all.indices.begin() + last);
-    mine.values.insert(mine.values.end(), all.values.begin() + first, all.values.begin() + last);
-    mine.offsets.push_back(static_cast<std::int64_t>(mine.indices.size()));
-    mine.labels.push_back(all.labels[row]);
-    if (!all.weights.empty()) mine.weights.push_back(all.weights[row]);
-  }
+  Samples mine =
+      part_of(all, [&](std::int64_t r) { return r % comm->world_size() == comm->rank(); });
   const Context host = Context::cpu(1);
   const LinearShape shape = linear_shape(config, all.num_features, classes);
   const auto solver = make_linear_solver(ctx, host, *comm, config, 3, shape, std::move(mine));

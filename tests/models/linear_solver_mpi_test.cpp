@@ -3,32 +3,15 @@
 
 #include "models/linear/solver.h"
 #include "tests/support/linear_problem.h"
+#include "tests/support/sample_parts.h"
 #include "tests/support/test_world.h"
 
 namespace gradmill {
 namespace {
 using testing::linear_problem;
 using testing::parameters_of;
+using testing::part_of;
 using testing::test_world;
-
-/// Rows for which keep(row) holds.
-template <class Keep>
-Samples part_of(const Samples& all, Keep&& keep) {
-  Samples s;
-  s.num_features = all.num_features;
-  for (std::int64_t r = 0; r < all.rows(); ++r) {
-    const auto row = static_cast<std::size_t>(r);
-    if (!keep(r)) continue;
-    const auto first = static_cast<std::ptrdiff_t>(all.offsets[row]),
-               last = static_cast<std::ptrdiff_t>(all.offsets[row + 1]);
-    s.indices.insert(s.indices.end(), all.indices.begin() + first, all.indices.begin() + last);
-    s.values.insert(s.values.end(), all.values.begin() + first, all.values.begin() + last);
-    s.offsets.push_back(static_cast<std::int64_t>(s.indices.size()));
-    s.labels.push_back(all.labels[row]);
-    if (!all.weights.empty()) s.weights.push_back(all.weights[row]);
-  }
-  return s;
-}
 
 /// Two rows of one class have their minimum at an infinite intercept, where the loss is nothing.
 constexpr double kNothing = 1e-2;
