@@ -77,8 +77,7 @@ double DualLogisticSolver::margin(std::int64_t c, std::int64_t row) const {
 void DualLogisticSolver::add_row(std::int64_t c, std::int64_t row, double factor) {
   double* const w = weights_.data() + c * shape_.num_features;
   for (std::int64_t e = samples_.offsets[at(row)]; e < samples_.offsets[at(row) + 1]; ++e)
-    w[samples_.indices[at(e)]] +=
-        factor * (samples_.values.empty() ? 1.0 : samples_.values[at(e)]);
+    w[samples_.indices[at(e)]] += factor * (samples_.values.empty() ? 1.0 : samples_.values[at(e)]);
 }
 
 /// The best value of one dual variable, the others fixed, by Newton's method in that of a_i and C_i - a_i

@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "kernels/linear_pass/row_losses.h"
+#include "models/linear/chains.h"
 #include "models/linear/class_weights.h"
+#include "models/linear/precise_loss.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
 #include "runtime/thread_pool.h"
@@ -17,9 +19,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kForcing =
     0.25;  // by how much models are minimized further, when one pass was enough
 constexpr double kShrink = 1e-2;  // of the largest violation: the margin of a column to be shrunk
-constexpr double kNoise = 1e-8;   // of the objective, relative: losses are single precision
+// Relative to the objective: decreases below are looked for in double precision, and what that would hide.
+constexpr double kPrecise = 1e-6, kNoise = 1e-14;
+constexpr std::int64_t kMendEpochs = 8;  // in double precision: until margins are computed anew
 constexpr double kDecrease = 0.01, kBacktrack = 0.5;  // of the line search
-constexpr int kMostTrials = 20, kMostPasses = 50;
+constexpr int kMostTrials = 20, kMostPasses = 100;
 constexpr std::int64_t kLossRows = 4096, kMarginRows = 1 << 15, kColumns = 128;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -32,34 +36,6 @@ SampleColumns columns_of(const Context& host, const Samples& s) {
                           s.indices.data(),
                           s.values.empty() ? nullptr : s.values.data(),
                           {}});
-}
-
-/// Four chains of additions, which do not wait for each other.
-struct Chains {
-  double a = 0, b = 0, c = 0, d = 0;
-  template <int k>
-  double& of() {
-    if constexpr (k == 0) return a;
-    if constexpr (k == 1) return b;
-    if constexpr (k == 2) return c;
-    if constexpr (k == 3) return d;
-  }
-  double total() const { return (a + b) + (c + d); }
-};
-
-template <int k>
-using Chain = std::integral_constant<int, k>;
-
-template <class Body, class Row, class Value>
-void in_chains(std::int64_t count, const Body& body, const Row& row, const Value& value) {
-  std::int64_t e = 0;
-  for (; e + 4 <= count; e += 4) {
-    body(Chain<0>{}, row(e), value(e));
-    body(Chain<1>{}, row(e + 1), value(e + 1));
-    body(Chain<2>{}, row(e + 2), value(e + 2));
-    body(Chain<3>{}, row(e + 3), value(e + 3));
-  }
-  for (; e < count; ++e) body(Chain<0>{}, row(e), value(e));
 }
 }  // namespace
 
@@ -85,6 +61,7 @@ ProximalNewtonSolver::ProximalNewtonSolver(const Context& ctx, const Context& ho
   sums_.resize(at(width()));
   margins_.resize(at(shape.outputs) * labels_.size());
   next_margins_.resize(labels_.size());
+  moves_.resize(labels_.size());
   bends_.resize(labels_.size());
   slopes_.resize(labels_.size());
 }
@@ -109,23 +86,35 @@ void ProximalNewtonSolver::for_entries(std::int64_t column, const Body& body) co
         [](std::int64_t) { return 1.0f; });
 }
 
-/// Anew from the point. By blocks of samples, each of which adds the columns in order.
-void ProximalNewtonSolver::compute_margins(std::int64_t c) {
+/// sums[i] = sum of weight_k x[i, column_k] over the columns, by blocks of samples. each(body) calls
+/// body(column, weight) for every column.
+template <class Each>
+void ProximalNewtonSolver::combine_columns(double* sums, const Each& each) const {
   const CsrView<const float> m = columns_.view();
-  const double* const w = point(c);
-  double* const sums = margins(c);
-  evaluated_ = -1;
   ctx_.threads().parallel_for(
       columns_.samples, kMarginRows, [&](std::int64_t first, std::int64_t last, int) {
-        std::fill(sums + first, sums + last, w[m.rows]);
-        for (std::int64_t j = 0; j < m.rows; ++j) {
-          if (w[j] == 0) continue;
+        std::fill(sums + first, sums + last, 0.0);
+        each([&](std::int64_t j, double weight) {
+          if (weight == 0) return;
+          if (j == m.rows) {  // the intercept
+            for (std::int64_t i = first; i < last; ++i) sums[i] += weight;
+            return;
+          }
           const std::int32_t* const end = m.indices + m.offsets[j + 1];
           const std::int32_t* i = std::lower_bound(m.indices + m.offsets[j], end, first);
           for (; i < end && *i < last; ++i)
-            sums[*i] += w[j] * (m.values ? m.values[i - m.indices] : 1.0f);
-        }
+            sums[*i] += weight * (m.values ? m.values[i - m.indices] : 1.0f);
+        });
       });
+}
+
+/// Anew from the point.
+void ProximalNewtonSolver::compute_margins(std::int64_t c) {
+  evaluated_ = -1;
+  combine_columns(margins(c), [this, w = point(c)](const auto& add) {
+    add(shape_.num_features, w[shape_.num_features]);
+    for (std::int64_t j = 0; j < shape_.num_features; ++j) add(j, w[j]);
+  });
 }
 
 /// Mean loss and derivatives at these margins of output c.
@@ -257,21 +246,34 @@ double ProximalNewtonSolver::penalty(const double* point) const {
 bool ProximalNewtonSolver::search(std::int64_t c) {
   double* const w = point(c);
   Progress& p = progress_[at(c)];
-  const double before = p.loss + penalty(w);
   double predicted = 0;
   for (const Coordinate& k : model_) {
     const double l1 = k.column < shape_.num_features ? config_.l1 : 0.0;
     predicted +=
         k.gradient * k.step + l1 * (std::abs(w[k.column] + k.step) - std::abs(w[k.column]));
   }
+  double before = p.loss + penalty(w);
+  const bool close = -predicted <= kPrecise * std::abs(before);
+  const auto precise = [&](const double* margins) {
+    return precise_loss(ctx_, loss_, {labels_, weights_, shape_.outputs == 1 ? -1 : c}, margins) /
+           total_weight_;
+  };
+  if (close) {
+    before = precise(margins(c)) + penalty(w);
+    combine_columns(moves_.data(), [this](const auto& add) {
+      for (const Coordinate& k : model_) add(k.column, k.step);
+    });
+  }
+  p.close = close ? 1 : 0;
   next_.assign(w, w + width());
   double length = 1;
   for (int trial = 0; trial < kMostTrials; ++trial, length *= kBacktrack) {
     for (const Coordinate& k : model_) next_[at(k.column)] = w[k.column] + length * k.step;
     for (std::size_t i = 0; i < bends_.size(); ++i)
-      next_margins_[i] = margins(c)[i] + length * bends_[i].moved;
-    const double loss = compute_losses(c, next_margins_.data()),
-                 change = loss + penalty(next_.data()) - before;
+      next_margins_[i] = margins(c)[i] + length * (close ? moves_[i] : bends_[i].moved);
+    double loss = compute_losses(c, next_margins_.data());
+    if (close) loss = precise(next_margins_.data());
+    const double change = loss + penalty(next_.data()) - before;
     // Where rounding hides the decrease, the next gradient tells.
     const bool hidden =
         std::abs(change) <= kNoise * std::abs(before) && -predicted <= kNoise * std::abs(before);
@@ -290,6 +292,7 @@ bool ProximalNewtonSolver::search(std::int64_t c) {
 /// Also mends what rounding has done to the margins. False if nothing was shrunk.
 bool ProximalNewtonSolver::unshrink(std::int64_t c) {
   progress_[at(c)].most_violation = kInfinity;
+  progress_[at(c)].by_rounding = 0;  // of the columns that were left so far
   bool any = false;
   for (std::int64_t j = 0; j < width(); ++j) any |= std::exchange(shrunk(c)[j], 0.0f) != 0;
   if (any) {
@@ -319,6 +322,7 @@ void ProximalNewtonSolver::iterate(std::int64_t c, std::int64_t epoch) {
     }
   }
   const double bound = config_.tolerance * p.first_norm, last = p.norm;
+  if (p.close != 0 && epoch % kMendEpochs == 0) compute_margins(c);
   if (!at_point) {
     evaluate(c);
     p.norm = compute_gradients(c);
@@ -362,58 +366,6 @@ void ProximalNewtonSolver::publish() {
                         "{:.3g}, {:.3g} wanted",
                         norm, bound)
                   : fmt::format("gradient norm {:.3g}, {:.3g} reached", norm, bound);
-}
-
-double ProximalNewtonSolver::loss() {
-  double total = 0;
-  for (std::int64_t c = 0; c < shape_.outputs; ++c)
-    total += progress_[at(c)].loss + penalty(point(c));
-  return total;
-}
-
-std::vector<std::pair<std::string, double>> ProximalNewtonSolver::progress() const {
-  double squares = 0;
-  for (const Progress& p : progress_) squares += p.norm * p.norm;
-  const auto nonzeros =
-      std::count_if(points_.begin(), points_.end(), [](double w) { return w != 0; });
-  return {{"gradient_norm", std::sqrt(squares)}, {"nonzeros", static_cast<double>(nonzeros)}};
-}
-
-std::vector<StateTensor> ProximalNewtonSolver::state() {
-  std::vector<StateTensor> tensors = user_.state();
-  const std::int64_t c = shape_.outputs;
-  const std::int64_t samples = columns_.samples;
-  tensors.push_back(StateTensor::whole(
-      "optimizer.margins", MatrixView<double>{margins_.data(), c, samples, samples, {}}));
-  constexpr std::int64_t kNumbers = sizeof(Progress) / sizeof(double);
-  tensors.push_back(StateTensor::whole(
-      "optimizer.points", MatrixView<double>{points_.data(), c, width(), width(), {}}));
-  tensors.push_back(StateTensor::whole("optimizer.shrunk",
-                                       MatrixView<float>{shrunk_.data(), c, width(), width(), {}}));
-  tensors.push_back(
-      StateTensor::whole("optimizer.progress",
-                         MatrixView<double>{&progress_[0].first_norm, c, kNumbers, kNumbers, {}}));
-  return tensors;
-}
-
-void ProximalNewtonSolver::restored() {
-  evaluated_ = -1;
-  publish();
-}
-
-void ProximalNewtonSolver::warm_started() {
-  const std::int64_t n = shape_.num_features, outputs = shape_.outputs;
-  std::vector<float> rounded(points_.size());
-  user_.to_classes({rounded.data(), static_cast<std::int64_t>(rounded.size()), {}});
-  ctx_.synchronize();
-  for (std::int64_t c = 0; c < outputs; ++c) {
-    std::copy_n(rounded.begin() + c * n, n, point(c));
-    point(c)[n] = config_.intercept ? rounded[at(outputs * n + c)] : 0.0;
-  }
-  std::fill(progress_.begin(), progress_.end(), Progress{});
-  std::fill(shrunk_.begin(), shrunk_.end(), 0.0f);
-  evaluated_ = -1;
-  stopped_ = false;
 }
 
 }  // namespace gradmill

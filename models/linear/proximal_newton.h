@@ -44,7 +44,7 @@ class ProximalNewtonSolver final : public LinearSolver {
   /// What is saved of an output beside its point, as numbers.
   struct Progress {
     double first_norm = -1, norm = 0, most_violation = 0, loss = 0, by_rounding = 0, forced = -1,
-           done = 0;
+           close = 0, done = 0;
   };
 
   std::int64_t width() const { return shape_.num_features + 1; }
@@ -52,6 +52,8 @@ class ProximalNewtonSolver final : public LinearSolver {
   float* shrunk(std::int64_t c) { return shrunk_.data() + c * width(); }
   template <class Body>
   void for_entries(std::int64_t column, const Body& body) const;
+  template <class Each>
+  void combine_columns(double* sums, const Each& each) const;
   double* margins(std::int64_t c) { return margins_.data() + c * columns_.samples; }
   void compute_margins(std::int64_t c);
   double compute_losses(std::int64_t c, const double* margins);
@@ -83,7 +85,7 @@ class ProximalNewtonSolver final : public LinearSolver {
   std::vector<Progress> progress_;  // [C]
   // Of the output at hand.
   std::int64_t evaluated_ = -1;  // whose point the derivatives are at
-  std::vector<double> next_, next_margins_;
+  std::vector<double> next_, next_margins_, moves_;
   std::vector<float> slopes_;  // by sample
   std::vector<Bend> bends_;    // by sample
   std::vector<Sums> sums_;     // [n + 1]

@@ -1,6 +1,7 @@
 #include "models/linear/solver.h"
 
 #include "models/linear/coordinate_descent.h"
+#include "models/linear/dual_logistic.h"
 #include "models/linear/mini_batch.h"
 #include "models/linear/newton_cg.h"
 #include "models/linear/proximal_newton.h"
@@ -58,8 +59,10 @@ bool has_model(const Loss& loss) {
          loss.kind == LossKind::squared_hinge;
 }
 
-/// Which coordinate descent: of the dual variables, or of the coefficients.
+/// Which coordinate descent: of the dual variables, or of the coefficients. Those of logistic losses can
+/// do both; where there is no intercept, the dual ones are faster.
 bool is_dual(const LinearConfig& config, const Loss& loss) {
+  if (loss.kind == LossKind::logistic) return config.l1 == 0 && config.l2 > 0 && !config.intercept;
   return loss.kind == LossKind::hinge || (loss.kind == LossKind::squared_hinge && config.l1 == 0);
 }
 
@@ -148,6 +151,10 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
     return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
                                              std::move(mine), std::move(order),
                                              what + ", " + own.optimizer);
+  if (own.optimizer == "coordinate_descent" && loss.kind == LossKind::logistic)
+    return std::make_unique<DualLogisticSolver>(ctx, host, comm, own, seed, shape, std::move(mine),
+                                                std::move(order),
+                                                what + ", dual coordinate descent");
   if (own.optimizer == "coordinate_descent")
     return std::make_unique<CoordinateDescentSolver>(ctx, host, comm, own, seed, shape, loss,
                                                      std::move(mine), std::move(order),

@@ -1,123 +1,18 @@
 #include <gtest/gtest.h>
 
-#include <numeric>
-
-#include "kernels/linear_pass/linear_pass.h"
 #include "kernels/linear_step/linear_step.h"
-#include "models/linear/transpose.h"
 #include "tests/support/device_run.h"
 #include "tests/support/devices.h"
+#include "tests/support/linear_batch.h"
 #include "tests/support/linear_reference.h"
-#include "tests/support/random_ratings.h"
-#include "tests/support/random_samples.h"
 
 namespace gradmill {
 namespace {
-using testing::Doubles;
 using testing::expect_device_matches;
+using testing::LinearBatch;
 using testing::LinearReference;
-using testing::random_samples;
-using testing::random_values;
 using testing::SamplesShape;
-
-/// A batch with its columns, and parameters in the middle of an epoch.
-struct Batch {
-  Samples samples;
-  bool dense, intercept;
-  std::int64_t n, rows, outputs;
-  int slots;
-  OptimizerStep optimizer;
-  std::vector<float> cells;
-  std::vector<std::int32_t> columns, entry_rows;
-  std::vector<std::int64_t> offsets;
-  std::vector<float> entry_values, parameters, state, averages, slopes, losses, gradient,
-      accumulator, rates;
-  std::vector<std::int32_t> seen;
-  static constexpr std::int32_t kStep = 5;
-
-  Batch(const SamplesShape& shape, bool dense, bool intercept, std::int64_t outputs,
-        OptimizerStep step)
-      : samples(random_samples(shape, 1)),
-        dense(dense),
-        intercept(intercept),
-        n(shape.features),
-        rows(shape.rows),
-        outputs(outputs),
-        slots(optimizer_slots(step.kind, step.momentum)),
-        optimizer(step) {
-    if (dense) {
-      cells.assign(static_cast<std::size_t>(rows * n), 0.0f);
-      testing::for_entries(samples, [&](std::size_t r, std::size_t f, double v) {
-        cells[r * static_cast<std::size_t>(n) + f] = static_cast<float>(v);
-      });
-    } else {
-      by_column();
-    }
-    parameters = random_values((n + 1) * outputs, 2, 0.3f);
-    for (const float v : random_values((n + 1) * outputs * std::max(slots, 1), 3))
-      state.push_back(std::abs(v));
-    averages = random_values((n + 1) * outputs, 4);
-    slopes.resize(static_cast<std::size_t>(rows * outputs));
-    losses.resize(static_cast<std::size_t>(rows));
-    gradient.resize(static_cast<std::size_t>(size() * outputs));
-    accumulator.resize(static_cast<std::size_t>((n + 1) * table_stride(outputs)));
-    for (std::int64_t j = 0; j <= n; ++j)
-      seen.push_back(static_cast<std::int32_t>(j % (kStep + 1)));
-    for (int t = 0; t <= kStep + 1; ++t) rates.push_back(0.1f * static_cast<float>(t));
-  }
-
-  void by_column() {
-    const Context cpu = Context::cpu(1);
-    const SampleColumns all = transpose(cpu, matrix().rows);
-    const auto from = all.offsets.to_host();
-    const auto r = all.indices.to_host();
-    const auto v = all.values.to_host();
-    offsets.push_back(7);  // need not start at 0
-    for (std::int64_t j = 0; j < n; ++j) {
-      const auto a = from[static_cast<std::size_t>(j)], b = from[static_cast<std::size_t>(j) + 1];
-      // A column that only other ranks have: no entries here.
-      if (a == b && j % 5 != 0) continue;
-      columns.push_back(static_cast<std::int32_t>(j));
-      offsets.push_back(offsets.back() + b - a);
-    }
-    entry_rows = r;
-    entry_values = v;
-    if (!intercept) return;
-    columns.push_back(static_cast<std::int32_t>(n));
-    offsets.push_back(offsets.back() + rows);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      entry_rows.push_back(static_cast<std::int32_t>(i));
-      if (!samples.values.empty()) entry_values.push_back(1);
-    }
-  }
-  std::int64_t size() const {
-    return dense ? n + intercept : static_cast<std::int64_t>(columns.size());
-  }
-  SampleMatrix matrix() const {
-    SampleMatrix m;
-    if (dense)
-      m.dense = {cells.data(), rows, n, n, {}};
-    else
-      m.rows = {rows,
-                n,
-                samples.offsets.back(),
-                samples.offsets.data(),
-                samples.indices.data(),
-                samples.values.empty() ? nullptr : samples.values.data(),
-                {}};
-    return m;
-  }
-  template <class T>
-  static auto view(std::vector<T>& v) {
-    return VectorView<T>{v.empty() ? nullptr : v.data(), static_cast<std::int64_t>(v.size()), {}};
-  }
-  BatchColumns batch_columns() {
-    return {view(columns), view(offsets), view(entry_rows), view(entry_values)};
-  }
-  MatrixView<float> table(std::vector<float>& v, std::int64_t width) {
-    return {v.data(), n + 1, width, width, {}};
-  }
-};
+using testing::step_optimizers;
 
 void expect_step(const Context& gpu, const SamplesShape& shape, bool dense, bool intercept,
                  std::int64_t outputs, LossKind loss, OptimizerStep optimizer) {
@@ -125,15 +20,15 @@ void expect_step(const Context& gpu, const SamplesShape& shape, bool dense, bool
                (dense ? " dense, " : ", ") + std::to_string(outputs) + " outputs, optimizer " +
                std::to_string(static_cast<int>(optimizer.kind)));
   const Context cpu = Context::cpu(1);
-  Batch b(shape, dense, intercept, outputs, optimizer);
+  LinearBatch b(shape, dense, intercept, outputs, optimizer);
   const LinearBatchSlopesArgs slopes{.matrix = b.matrix(),
-                                     .labels = Batch::view(b.samples.labels),
-                                     .weights = Batch::view(b.samples.weights),
+                                     .labels = LinearBatch::view(b.samples.labels),
+                                     .weights = LinearBatch::view(b.samples.weights),
                                      .loss_kind = {loss},
                                      .intercept = intercept,
                                      .scale = 0.5f,
                                      .parameters = b.table(b.parameters, outputs),
-                                     .row_losses = Batch::view(b.losses),
+                                     .row_losses = LinearBatch::view(b.losses),
                                      .slopes = {b.slopes.data(), b.rows, outputs, outputs, {}}};
   // In double precision.
   expect_device_matches(
@@ -178,11 +73,11 @@ void expect_step(const Context& gpu, const SamplesShape& shape, bool dense, bool
           .first = part ? b.size() / 3 : 0,
           .last = part ? b.size() * 2 / 3 : b.size(),
           .optimizer = optimizer,
-          .step = Batch::kStep,
-          .cumulative_rates = Batch::view(b.rates),
+          .step = LinearBatch::kStep,
+          .cumulative_rates = LinearBatch::view(b.rates),
           .parameters = b.table(b.parameters, outputs),
           .slots = b.table(b.state, outputs * b.slots),
-          .seen = Batch::view(b.seen),
+          .seen = LinearBatch::view(b.seen),
           .averages = part ? MatrixView<float>{} : b.table(b.averages, outputs),
           .accumulator = accumulator};
       if (summed) update.gradient = gradient;
@@ -191,41 +86,53 @@ void expect_step(const Context& gpu, const SamplesShape& shape, bool dense, bool
           gpu, "linear_batch_update", update, LinearBatchUpdateArgs::tolerance,
           [](const auto& c, const auto& a) { linear_batch_update(c, a); },
           [&](const auto& a) { linear_batch_update(cpu, a); });
-      for (std::size_t j = 0; j < b.seen.size(); ++j)
-        b.seen[j] = static_cast<std::int32_t>(j % (Batch::kStep + 1));
+      b.reset_seen();
     }
+  // Of three ranks' gradients, and with the state of a part of the columns.
+  b.split_gradient(3);
+  const std::int64_t first = b.size() / 3, last = b.size() - b.size() / 4,
+                     row = first < last ? b.column(first) : 0;
+  expect_device_matches(
+      gpu, "linear_batch_update of parts",
+      LinearBatchUpdateArgs{
+          .matrix = b.matrix(),
+          .columns = b.batch_columns(),
+          .intercept = intercept,
+          .slopes = given,
+          .gradient = b.all_parts(),
+          .part_offsets = LinearBatch::view(b.part_offsets),
+          .parts = LinearBatch::view(b.parts),
+          .first = first,
+          .last = last,
+          .optimizer = optimizer,
+          .step = LinearBatch::kStep,
+          .cumulative_rates = LinearBatch::view(b.rates),
+          .parameters = b.table(b.parameters, outputs),
+          .state_first = row,
+          .slots = b.table(b.state, outputs * b.slots).rows_slice(row, b.n + 1 - row),
+          .seen = LinearBatch::view(b.seen).slice(row, b.n + 1 - row),
+          .averages = b.table(b.averages, outputs).rows_slice(row, b.n + 1 - row),
+          .accumulator = accumulator},
+      LinearBatchUpdateArgs::tolerance,
+      [](const auto& c, const auto& a) { linear_batch_update(c, a); },
+      [&](const auto& a) { linear_batch_update(cpu, a); });
+  b.reset_seen();
   expect_device_matches(
       gpu, "linear_settle",
       LinearSettleArgs{.optimizer = optimizer,
-                       .step = Batch::kStep,
-                       .cumulative_rates = Batch::view(b.rates),
+                       .step = LinearBatch::kStep,
+                       .cumulative_rates = LinearBatch::view(b.rates),
                        .parameters = b.table(b.parameters, outputs),
                        .slots = b.table(b.state, outputs * b.slots),
-                       .seen = Batch::view(b.seen),
+                       .seen = LinearBatch::view(b.seen),
                        .averages = b.table(b.averages, outputs)},
       LinearSettleArgs::tolerance, [](const auto& c, const auto& a) { linear_settle(c, a); },
       [&](const auto& a) { linear_settle(cpu, a); });
 }
 
-std::vector<OptimizerStep> optimizers() {
-  std::vector<OptimizerStep> all;
-  for (const OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adagrad, OptimizerKind::adam,
-                                   OptimizerKind::adamw, OptimizerKind::ftrl})
-    all.push_back({.kind = kind,
-                   .rate = 0.1f,
-                   .l1 = 0.01f,
-                   .l2 = 0.02f,
-                   .steps = 6,
-                   .unbias1 = 2,
-                   .unbias2 = 30});
-  all.push_back(all[0]);
-  all.back().momentum = 0.9f;
-  return all;
-}
-
 TEST(LinearStep, CudaHasEveryOptimizer) {
   GRADMILL_CUDA_CONTEXTS(gpus);
-  for (const OptimizerStep& optimizer : optimizers())
+  for (const OptimizerStep& optimizer : step_optimizers())
     for (const std::int64_t outputs : {1, 3}) {
       const int classes = outputs == 1 ? 2 : 3;
       const LossKind loss = outputs == 1 ? LossKind::logistic : LossKind::softmax;
@@ -238,7 +145,7 @@ TEST(LinearStep, CudaHasEveryOptimizer) {
 
 TEST(LinearStep, CudaHasEveryShape) {
   GRADMILL_CUDA_CONTEXTS(gpus);
-  const OptimizerStep adagrad = optimizers()[1];
+  const OptimizerStep adagrad = step_optimizers()[1];
   for (const std::int64_t outputs : {1, 3, 10, 33, 100, 130}) {
     const int classes = outputs == 1 ? 2 : static_cast<int>(outputs);
     for (const LossKind loss : {LossKind::logistic, LossKind::softmax}) {
