@@ -7,7 +7,7 @@ namespace {
 constexpr std::int64_t kAlign = 16;  // floats of a cache line
 }
 
-Parameters::Parameters(const Context& ctx, std::vector<ParameterSpec> specs)
+Parameters::Parameters(const Context& ctx, std::vector<ParameterSpec> specs, std::int64_t tail)
     : specs_(std::move(specs)), offsets_(specs_.size()) {
   for (const bool penalized : {true, false}) {
     for (std::size_t t = 0; t < specs_.size(); ++t) {
@@ -18,7 +18,7 @@ Parameters::Parameters(const Context& ctx, std::vector<ParameterSpec> specs)
     if (penalized) penalized_ = size_;
   }
   values_ = Buffer<float>(ctx, size_);
-  gradients_ = Buffer<float>(ctx, size_);
+  gradients_ = Buffer<float>(ctx, size_ + tail);
   values_.zero();
   gradients_.zero();
 }

@@ -18,10 +18,11 @@ struct ParameterSpec {
 };
 
 /// Values and gradients have the same layout: penalized tensors first, then the others, each 64-byte
-/// aligned with rows packed. Gradients are therefore one contiguous all-reduce.
+/// aligned with rows packed. Gradients are therefore one contiguous all-reduce, with `tail` numbers behind them
+/// that are summed along.
 class Parameters {
  public:
-  Parameters(const Context& ctx, std::vector<ParameterSpec> specs);
+  Parameters(const Context& ctx, std::vector<ParameterSpec> specs, std::int64_t tail = 0);
 
   std::int64_t size() const { return size_; }  // padding included
   std::int64_t penalized() const {
@@ -32,7 +33,9 @@ class Parameters {
   MatrixView<float> values(std::size_t tensor);
   MatrixView<float> gradients(std::size_t tensor);
   VectorView<float> values() { return values_.view(); }
-  VectorView<float> gradients() { return gradients_.view(); }
+  VectorView<float> gradients() { return gradients_.view().slice(0, size_); }
+  VectorView<float> tail() { return gradients_.view().slice(size_, gradients_.size() - size_); }
+  VectorView<float> gradients_and_tail() { return gradients_.view(); }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
   std::vector<StateTensor> state();
 

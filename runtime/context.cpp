@@ -143,15 +143,21 @@ void Context::synchronize() const {
   if constexpr (kHasCuda) {
     if (!is_cuda()) return;
     if (!impl_->watch) return impl_->cuda->synchronize();
-    const std::int64_t start = monotonic_ns();
-    for (bool idle = false; !idle;) {
-      idle = impl_->cuda->is_idle();
-      const double waited = static_cast<double>(monotonic_ns() - start) * 1e-9;
-      impl_->watch->waiting(waited);
-      if (!idle) waited < 1e-3 ? std::this_thread::yield() : std::this_thread::sleep_for(kPoll);
-    }
+    wait_until([this] { return impl_->cuda->is_idle(); });
   }
 }
+
+void Context::wait_until(const std::function<bool()>& done) const {
+  const std::int64_t start = monotonic_ns();
+  for (bool finished = false; !finished;) {
+    finished = done();
+    const double waited = static_cast<double>(monotonic_ns() - start) * 1e-9;
+    if (impl_->watch) impl_->watch->waiting(waited);
+    if (!finished) waited < 1e-3 ? std::this_thread::yield() : std::this_thread::sleep_for(kPoll);
+  }
+}
+
+CudaDevice* Context::cuda_device() const { return impl_->cuda.get(); }
 
 void Context::watch(StreamWatch* watch) const { impl_->watch = watch; }
 

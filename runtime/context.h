@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ struct cublasContext;  // cublasHandle_t is cublasContext*
 
 namespace gradmill {
 
+class CudaDevice;
 class ThreadPool;
 class Tracer;
 class Workspace;
@@ -68,6 +70,9 @@ class Context {
   void synchronize() const;
   /// Lets this watch look after every wait of the host from now on; nullptr: none.
   void watch(StreamWatch* watch) const;
+  /// Waits until done() says so, with the watch looking on.
+  void wait_until(const std::function<bool()>& done) const;
+  CudaDevice* cuda_device() const;  // for runtime/; nullptr unless is_cuda()
 
   /// Bytes on this context's device. Stream-ordered on CUDA: safe to free while kernels enqueued
   /// before on stream() still run. CPU memory is 64-byte aligned; from 2 MiB on it is aligned to

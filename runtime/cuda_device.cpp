@@ -95,6 +95,7 @@ void CudaDevice::make_current() const {
   cuda_check(cudaSetDevice(impl_->ordinal), "select the device");
 }
 CUstream_st* CudaDevice::stream() const { return impl_->stream.get(); }
+CUstream_st* CudaDevice::copies() const { return impl_->copies.get(); }
 cublasContext* CudaDevice::blas() const { return impl_->blas.get(); }
 int CudaDevice::multiprocessors() const { return impl_->multiprocessors; }
 

@@ -37,6 +37,7 @@ class CudaDevice {
   void copy_ahead(void* to, const void* pinned, std::size_t bytes) const;
   void copies_wait_for_stream() const;
   void stream_waits_for_copies() const;
+  CUstream_st* copies() const;  // the stream of copies ahead
 
   static bool is_pageable(const void* pointer);  // host memory that CUDA does not know
   static void* allocate_pinned(std::size_t bytes);

@@ -31,6 +31,7 @@ Workspace::Scope::~Scope() {
   w.current_ = block_;
   if (--w.depth_ > 0 || w.blocks_.size() <= 1) return;
   // All free: next time one block will do.
+  ++w.generation_;
   std::size_t total = 0;
   for (const Block& block : w.blocks_) {
     total += block.bytes;
@@ -51,6 +52,7 @@ void* Workspace::Scope::take_bytes(std::size_t bytes) {
   if (w.blocks_.empty() || w.blocks_[w.current_].bytes - w.blocks_[w.current_].used < bytes) {
     const std::size_t size =
         std::max({bytes, kFirstBlock, w.blocks_.empty() ? 0 : w.blocks_.back().bytes});
+    ++w.generation_;
     w.blocks_.push_back({static_cast<std::byte*>(w.ctx_.allocate(size)), size, 0});
     w.current_ = w.blocks_.size() - 1;
   }

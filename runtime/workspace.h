@@ -16,6 +16,9 @@ class Workspace {
   ~Workspace();
   Workspace(Workspace&&) = delete;
 
+  /// Changes when memory that was taken before may no longer be what the same calls would take.
+  std::int64_t generation() const { return generation_; }
+
   /// Takes memory until the scope dies; scopes nest. Stream-ordered like Context::allocate.
   class Scope {
    public:
@@ -45,6 +48,7 @@ class Workspace {
   std::vector<Block> blocks_;
   std::size_t current_ = 0;
   int depth_ = 0;
+  std::int64_t generation_ = 0;
 };
 
 }  // namespace gradmill

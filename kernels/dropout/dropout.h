@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/activations.h"
+#include "kernels/step_state.h"
 #include "runtime/check.h"
 #include "runtime/random.h"
 
@@ -16,14 +17,17 @@ struct DropoutMask {
   std::uint64_t seed = 0;
   std::uint32_t step = 0, layer = 0;
   VectorView<const std::int32_t> positions;
+  VectorView<const double> input;  // StepInput, whose step is taken then; or empty
 };
 
 /// Numbers of units 4 group .. 4 group + 3; unit 4 group + i is kept if to_unit(x[i]) >= rate.
 GRADMILL_HD inline Philox4 dropout_bits(const DropoutMask& mask, std::int64_t position,
                                         std::int64_t group) {
+  const std::uint32_t step =
+      mask.input.size ? static_cast<std::uint32_t>(mask.input[StepInput::step]) : mask.step;
   return random_bits(
       mask.seed, RandomStream::dropout,
-      static_cast<std::uint64_t>(mask.step) << 32 | static_cast<std::uint32_t>(position),
+      static_cast<std::uint64_t>(step) << 32 | static_cast<std::uint32_t>(position),
       mask.layer << 24 | static_cast<std::uint32_t>(group));
 }
 
@@ -40,6 +44,7 @@ struct DropoutArgs {
   template <class V>
   void visit(V& v) {
     v.in("positions", mask.positions);
+    v.in("step_input", mask.input);
     v.in("in", in);
     v.in("skip", skip);
     v.out("out", out);
@@ -60,6 +65,7 @@ struct DropoutGradientArgs {
   template <class V>
   void visit(V& v) {
     v.in("positions", mask.positions);
+    v.in("step_input", mask.input);
     v.in("gradient", gradient);
     v.in("kept", kept);
     v.out("out", out);

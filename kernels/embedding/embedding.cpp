@@ -61,11 +61,11 @@ void radix_sort(std::span<std::uint64_t>& pairs, std::span<std::uint64_t> other,
   }
 }
 
-void update_row(const EmbeddingUpdateArgs& args, std::int32_t id, const float* g) {
+void update_row(const EmbeddingUpdateArgs& args, const OptimizerStep& o, std::int32_t id,
+                const float* g) {
   const std::int64_t k = args.table.cols;
   float* row = args.table.row(id);
   float* slots = args.slots.data ? args.slots.row(id) : nullptr;
-  const OptimizerStep& o = args.optimizer;
   if (args.row_wise) {
     float squares = 0;
     for (std::int64_t i = 0; i < k; ++i) squares += g[i] * g[i];
@@ -74,8 +74,9 @@ void update_row(const EmbeddingUpdateArgs& args, std::int32_t id, const float* g
     for (std::int64_t i = 0; i < k; ++i) row[i] -= rate * g[i];
     return;
   }
-  const int gap = args.seen.size ? args.step + 1 - args.seen[id] : 1;
-  if (args.seen.size) args.seen[id] = args.step + 1;
+  const std::int32_t number = step_number(args);
+  const int gap = args.seen.size ? number - args.seen[id] : 1;
+  if (args.seen.size) args.seen[id] = number;
   const int kinds = optimizer_slots(o.kind, o.momentum);
   float unused = 0;
   const float gap_rate = o.rate * static_cast<float>(gap);
@@ -133,14 +134,19 @@ void cpu::embedding_sort(const Context& ctx, const EmbeddingSortArgs& args) {
 }
 
 void cpu::embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args) {
-  const std::int64_t k = args.table.cols, fields = args.bags.fields;
+  const bool sums = args.sums.data != nullptr;
+  if (!sums && !applies(args.state)) return;
+  const std::int64_t k = sums ? args.sums.cols : args.table.cols, fields = args.bags.fields;
+  const OptimizerStep o = with_state(args.optimizer, args.state);
+  const float scale = sums ? 1.0f : gradient_scale(args.state);
   Workspace::Scope scratch(ctx);
-  float* sums = scratch.take<float>(ctx.threads().size() * k).data;
+  float* gradients = scratch.take<float>(ctx.threads().size() * k).data;
   ctx.threads().parallel_for(
       args.count[0], 64, [&](std::int64_t begin, std::int64_t end, int thread) {
-        float* g = sums + thread * k;
         for (std::int64_t u = begin; u < end; ++u) {
-          if (u + kAhead < end) __builtin_prefetch(args.table.row(args.ids[u + kAhead]), 1);
+          float* g = sums ? args.sums.row(u) : gradients + thread * k;
+          if (!sums && u + kAhead < end)
+            __builtin_prefetch(args.table.row(args.ids[u + kAhead]), 1);
           std::fill_n(g, k, 0.0f);
           for (std::int64_t at = args.starts[u]; at < args.starts[u + 1]; ++at) {
             const std::int64_t b = args.bag_of[at];
@@ -148,7 +154,10 @@ void cpu::embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args) 
             const float* from = args.gradient.row(b / fields) + b % fields * k;
             for (std::int64_t i = 0; i < k; ++i) g[i] += factor * from[i];
           }
-          update_row(args, args.ids[u], g);
+          if (sums) continue;
+          if (scale != 1)
+            for (std::int64_t i = 0; i < k; ++i) g[i] *= scale;
+          update_row(args, o, args.ids[u], g);
         }
       });
 }
@@ -185,8 +194,9 @@ void embedding_sort(const Context& ctx, const EmbeddingSortArgs& args) {
 
 void embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args) {
   check_bags("embedding_update", args.bags);
-  require(args.gradient.rows == args.bags.samples &&
-              args.gradient.cols == args.bags.fields * args.table.cols,
+  const std::int64_t k = args.sums.data ? args.sums.cols : args.table.cols;
+  require(args.gradient.rows == args.bags.samples && args.gradient.cols == args.bags.fields * k &&
+              (!args.sums.data || args.sums.stride == k),
           "embedding_update: gradient [{}, {}]", args.gradient.rows, args.gradient.cols);
   if (args.bags.ids.size == 0) return;
   run_kernel(ctx, "embedding_update", args, cpu::embedding_update,

@@ -131,6 +131,10 @@ __device__ std::int64_t find_id(const EmbeddingUpdateArgs& args, std::int64_t at
   return low;
 }
 
+__device__ std::int64_t width_of(const EmbeddingUpdateArgs& args) {
+  return args.sums.data ? args.sums.cols : args.table.cols;
+}
+
 /// Sum over positions [first, last) of the order, by a group of threads of which each has every lanes-th value.
 __device__ float sum_entries(const EmbeddingUpdateArgs& args, std::int64_t first, std::int64_t last,
                              std::int64_t column) {
@@ -139,7 +143,7 @@ __device__ float sum_entries(const EmbeddingUpdateArgs& args, std::int64_t first
   for (std::int64_t at = first; at < last; ++at) {
     const std::int64_t b = args.bag_of[at];
     const float factor = factor_of(args.bags, args.order[at], bag_of(args.bags, b));
-    sum += factor * args.gradient(b / fields, b % fields * args.table.cols + column);
+    sum += factor * args.gradient(b / fields, b % fields * width_of(args) + column);
   }
   return sum;
 }
@@ -148,7 +152,7 @@ __device__ float sum_entries(const EmbeddingUpdateArgs& args, std::int64_t first
 /// that goes on in the next; gradients[u, k] of ids that lie within one piece.
 __global__ void __launch_bounds__(kThreads)
     pieces_kernel(EmbeddingUpdateArgs args, float* partial, float* sums) {
-  const std::int64_t k = args.table.cols, total = args.starts[args.count[0]];
+  const std::int64_t k = width_of(args), total = args.starts[args.count[0]];
   const std::int64_t pieces = ceil_div(total, kPiece);
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < pieces * k;
        t += std::int64_t{gridDim.x} * kThreads) {
@@ -170,7 +174,7 @@ __global__ void __launch_bounds__(kThreads)
 /// g of id u from the pieces that its entries lie in, in their order.
 __device__ float sum_pieces(const EmbeddingUpdateArgs& args, const float* partial,
                             const float* sums, std::int64_t u, std::int64_t column) {
-  const std::int64_t k = args.table.cols;
+  const std::int64_t k = width_of(args);
   const std::int64_t first = args.starts[u] / kPiece, last = (args.starts[u + 1] - 1) / kPiece;
   if (first == last) return sums[u * k + column];
   // A piece that begins with this id holds it as the one that goes on, unless it fills the piece.
@@ -180,13 +184,28 @@ __device__ float sum_pieces(const EmbeddingUpdateArgs& args, const float* partia
   return sum;
 }
 
+/// A thread for each value of an id that several pieces hold; the others are there.
+__global__ void __launch_bounds__(kThreads)
+    sums_kernel(EmbeddingUpdateArgs args, const float* partial) {
+  const std::int64_t k = width_of(args), values = args.count[0] * k;
+  for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < values;
+       t += std::int64_t{gridDim.x} * kThreads) {
+    const std::int64_t u = t / k;
+    if (args.starts[u] / kPiece != (args.starts[u + 1] - 1) / kPiece)
+      args.sums.data[t] = sum_pieces(args, partial, args.sums.data, u, t % k);
+  }
+}
+
 /// A warp for each id.
 __global__ void __launch_bounds__(kThreads)
     update_kernel(EmbeddingUpdateArgs args, const float* partial, const float* sums) {
+  if (!applies(args.state)) return;
   const std::int64_t k = args.table.cols, distinct = args.count[0];
   const int lane = threadIdx.x % kWarp,
             slots = optimizer_slots(args.optimizer.kind, args.optimizer.momentum);
-  const OptimizerStep& o = args.optimizer;
+  const OptimizerStep o = with_state(args.optimizer, args.state);
+  const float scale = gradient_scale(args.state);
+  const std::int32_t number = step_number(args);
   for (std::int64_t u = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp; u < distinct;
        u += std::int64_t{gridDim.x} * (kThreads / kWarp)) {
     const std::int32_t id = args.ids[u];
@@ -195,7 +214,7 @@ __global__ void __launch_bounds__(kThreads)
     if (args.row_wise) {
       float squares = 0;
       for (std::int64_t c = lane; c < k; c += kWarp) {
-        const float g = sum_pieces(args, partial, sums, u, c);
+        const float g = scale * sum_pieces(args, partial, sums, u, c);
         squares += g * g;
       }
       const float slot = args.slots(id, 0) + lane_sum(squares) / static_cast<float>(k);
@@ -203,12 +222,12 @@ __global__ void __launch_bounds__(kThreads)
       if (lane == 0) args.slots(id, 0) = slot;
       rate = o.rate * inverse_root(slot, o.epsilon);
     } else if (args.seen.size) {
-      gap = args.step + 1 - args.seen[id];
+      gap = number - args.seen[id];
       __syncwarp();
-      if (lane == 0) args.seen[id] = args.step + 1;
+      if (lane == 0) args.seen[id] = number;
     }
     for (std::int64_t c = lane; c < k; c += kWarp) {
-      const float g = sum_pieces(args, partial, sums, u, c);
+      const float g = scale * sum_pieces(args, partial, sums, u, c);
       float w = args.table(id, c);
       if (args.row_wise) {
         args.table(id, c) = w - rate * g;
@@ -279,14 +298,19 @@ void embedding_sort(const Context& ctx, const EmbeddingSortArgs& args) {
 }
 
 void embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args) {
-  const std::int64_t k = args.table.cols, entries = args.bags.ids.size;
+  const bool only_sums = args.sums.data != nullptr;
+  const std::int64_t k = only_sums ? args.sums.cols : args.table.cols,
+                     entries = args.bags.ids.size;
   const std::int64_t pieces = ceil_div(entries, kPiece);
   Workspace::Scope scratch(ctx);
   float* partial = scratch.take<float>(2 * pieces * k).data;
-  float* sums = scratch.take<float>(entries * k).data;
+  float* sums = only_sums ? args.sums.data : scratch.take<float>(entries * k).data;
   pieces_kernel<<<blocks_for(pieces * k), kThreads, 0, ctx.stream()>>>(args, partial, sums);
-  cuda_check(cudaGetLastError(), "launch embedding_update's sums");
-  update_kernel<<<blocks_for(entries * kWarp), kThreads, 0, ctx.stream()>>>(args, partial, sums);
+  cuda_check(cudaGetLastError(), "launch embedding_update's pieces");
+  if (only_sums)
+    sums_kernel<<<blocks_for(entries * k), kThreads, 0, ctx.stream()>>>(args, partial);
+  else
+    update_kernel<<<blocks_for(entries * kWarp), kThreads, 0, ctx.stream()>>>(args, partial, sums);
   cuda_check(cudaGetLastError(), "launch embedding_update");
 }
 

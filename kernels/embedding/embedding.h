@@ -1,7 +1,7 @@
 // Embedding tables: gathering rows for a batch, and their update.
 #pragma once
 
-#include "kernels/optimizers.h"
+#include "kernels/step_state.h"
 #include "runtime/check.h"
 
 namespace gradmill {
@@ -71,8 +71,12 @@ void embedding_sort(const Context& ctx, const EmbeddingSortArgs& args);
 ///   g[k] = sum over its entries e of weight_e / (mean: entries of the bag) * gradient[b, f K + k]:
 /// row-wise Adagrad (FBGEMM; Naumov et al., arXiv 1906.00091): slots[u, 0] += mean of g[k]^2;
 ///   table[u] -= rate g / (sqrt(slots[u, 0]) + epsilon);
-/// other optimizers: optimizer_update of every element with gap = steps since its last (lazy).
-/// Shapes   gradient [B, F K]; table [R, K]; slots [R, 1] (row-wise) or [R, S K]; seen [R] or empty.
+/// other optimizers: optimizer_update of every element with gap = steps since its last (lazy);
+/// `sums` with data: sums[u] = g instead, and nothing else.
+/// With a state (StepState): its numbers of the step are used, g is multiplied by its scale, and nothing changes
+/// unless it says so; sums are made regardless of it.
+/// Shapes   gradient [B, F K]; table [R, K]; slots [R, 1] (row-wise) or [R, S K]; seen [R] or empty;
+///          sums [>= count, K] or no data; state [StepState::count] or empty.
 /// Bytes    4 K entries gathered + 8 K U + slots.
 /// Order    g in the order of `order`; no atomics.
 struct EmbeddingUpdateArgs {
@@ -83,10 +87,12 @@ struct EmbeddingUpdateArgs {
   MatrixView<const float> gradient;
   bool row_wise = true;
   OptimizerStep optimizer;
-  std::int32_t step = 0;
+  std::int32_t step = 0;  // steps made before this one; with a state its own number is used
+  VectorView<const double> state;
   MatrixView<float> table;
   MatrixView<float> slots;
   VectorView<std::int32_t> seen;
+  MatrixView<float> sums;
 
   static constexpr Tolerance tolerance{1e-3, 1e-5};
   template <class V>
@@ -101,9 +107,15 @@ struct EmbeddingUpdateArgs {
     v.out("table", table);
     v.out("slots", slots);
     v.out("seen", seen);
+    v.out("sums", sums);
   }
 };
 void embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args);
+
+/// The number of the step that is made, from 1: what `seen` gets.
+GRADMILL_HD inline std::int32_t step_number(const EmbeddingUpdateArgs& args) {
+  return args.state.size ? static_cast<std::int32_t>(args.state[StepState::made]) : args.step + 1;
+}
 
 namespace cpu {
 void embedding_gather(const Context& ctx, const EmbeddingGatherArgs& args);

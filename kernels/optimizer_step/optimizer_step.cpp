@@ -18,9 +18,9 @@ std::int64_t chunks_of(std::int64_t size) { return (size + kChunk - 1) / kChunk;
 template <OptimizerKind kKind>
 void update_chunk(const OptimizerStepArgs& args, Penalty penalty, std::int64_t first,
                   std::int64_t last) {
-  OptimizerStep o = args.optimizer;
+  OptimizerStep o = with_state(args.optimizer, args.state);
   o.kind = kKind;
-  const float scale = args.gradient_scale.size ? args.gradient_scale[0] : 1.0f;
+  const float scale = gradient_scale(args.state);
   const int slots = optimizer_slots(kKind, o.momentum);
   float unused = 0;
   float* const slot0 = slots > 0 ? args.slots.data : nullptr;
@@ -50,18 +50,25 @@ void update(const OptimizerStepArgs& args, Penalty penalty, std::int64_t first, 
 }  // namespace
 
 void cpu::optimizer_step(const Context& ctx, const OptimizerStepArgs& args) {
+  if (!applies(args.state)) return;
   const std::int64_t size = args.values.size;
   const Penalty penalty{args.optimizer.l1, args.optimizer.l2};
+  const auto frozen = [&](std::int64_t e) {
+    return args.frozen.size && args.frozen[e / kFrozenGroup] != 0;
+  };
   ctx.threads().parallel_for(chunks_of(size), 4, [&](std::int64_t begin, std::int64_t end, int) {
     // Cut where the penalty ends and where frozen elements begin and end.
     std::int64_t at = begin * kChunk;
     const std::int64_t last = std::min(size, end * kChunk);
     while (at < last) {
-      std::int64_t stop = last;
-      for (const std::int64_t cut : {args.penalized, args.frozen_first, args.frozen_last})
-        if (cut > at) stop = std::min(stop, cut);
-      if (at < args.frozen_first || at >= args.frozen_last)
-        update(args, at < args.penalized ? penalty : Penalty{0, 0}, at, stop);
+      std::int64_t stop = at < args.penalized ? std::min(last, args.penalized) : last;
+      if (args.frozen.size) {
+        const std::int64_t most = stop;
+        stop = at;
+        do stop = std::min(most, (stop / kFrozenGroup + 1) * kFrozenGroup);
+        while (stop < most && frozen(stop) == frozen(at));
+      }
+      if (!frozen(at)) update(args, at < args.penalized ? penalty : Penalty{0, 0}, at, stop);
       at = stop;
     }
     if (args.averages.size)
@@ -69,28 +76,6 @@ void cpu::optimizer_step(const Context& ctx, const OptimizerStepArgs& args) {
         args.averages[e] =
             args.average_decay * args.averages[e] + (1 - args.average_decay) * args.values[e];
   });
-}
-
-void cpu::clip_scale(const Context& ctx, const ClipScaleArgs& args) {
-  const std::int64_t size = args.gradients.size, chunks = chunks_of(size);
-  Workspace::Scope scratch(ctx);
-  double* sums = scratch.take<double>(chunks).data;
-  ctx.threads().parallel_for(chunks, 4, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t c = begin; c < end; ++c) {
-      double sum = 0;
-      for (std::int64_t e = c * kChunk; e < std::min(size, (c + 1) * kChunk); ++e)
-        sum += double{args.gradients[e]} * args.gradients[e];
-      sums[c] = sum;
-    }
-  });
-  double total = 0;
-  for (std::int64_t c = 0; c < chunks; ++c) total += sums[c];
-  const double norm = args.norm[0] = std::sqrt(total);
-  const bool finite = std::isfinite(norm);
-  args.finite[0] = finite ? 1.0f : 0.0f;
-  args.scale[0] = !finite                               ? 0.0f
-                  : args.limit > 0 && norm > args.limit ? static_cast<float>(args.limit / norm)
-                                                        : 1.0f;
 }
 
 void optimizer_step(const Context& ctx, const OptimizerStepArgs& args) {
@@ -101,16 +86,11 @@ void optimizer_step(const Context& ctx, const OptimizerStepArgs& args) {
           args.gradients.size, args.slots.size, slots);
   require(args.averages.size == 0 || args.averages.size == size,
           "optimizer_step: {} values, {} averages", size, args.averages.size);
+  require(args.frozen.size == 0 || args.frozen.size == (size + kFrozenGroup - 1) / kFrozenGroup,
+          "optimizer_step: {} values, {} frozen groups", size, args.frozen.size);
   if (size == 0) return;
   run_kernel(ctx, "optimizer_step", args, cpu::optimizer_step,
              [](const auto& c, const auto& a) { cuda::optimizer_step(c, a); });
-}
-
-void clip_scale(const Context& ctx, const ClipScaleArgs& args) {
-  require(args.scale.size == 1 && args.finite.size == 1 && args.norm.size == 1,
-          "clip_scale: results are single numbers");
-  run_kernel(ctx, "clip_scale", args, cpu::clip_scale,
-             [](const auto& c, const auto& a) { cuda::clip_scale(c, a); });
 }
 
 }  // namespace gradmill

@@ -1,24 +1,25 @@
 #include <algorithm>
 
-#include "kernels/block_sum.cuh"
 #include "kernels/optimizer_step/optimizer_step.h"
-#include "runtime/workspace.h"
+#include "kernels/warp.cuh"
+#include "runtime/cuda_check.h"
 
 namespace gradmill::cuda {
 namespace {
 constexpr int kThreads = 256;
-constexpr std::int64_t kChunk = 4096, kMostBlocks = 4096;
+constexpr std::int64_t kMostBlocks = 4096;
 
 template <OptimizerKind kKind>
 __global__ void __launch_bounds__(kThreads) step_kernel(OptimizerStepArgs args, int slots) {
-  OptimizerStep o = args.optimizer;
+  if (!applies(args.state)) return;
+  OptimizerStep o = with_state(args.optimizer, args.state);
   o.kind = kKind;
   const std::int64_t size = args.values.size;
-  const float scale = args.gradient_scale.size ? args.gradient_scale[0] : 1.0f;
+  const float scale = gradient_scale(args.state);
   for (std::int64_t e = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; e < size;
        e += std::int64_t{gridDim.x} * kThreads) {
     float w = args.values[e];
-    if (e < args.frozen_first || e >= args.frozen_last) {
+    if (!args.frozen.size || args.frozen[e / kFrozenGroup] == 0) {
       const Penalty penalty = e < args.penalized ? Penalty{o.l1, o.l2} : Penalty{0, 0};
       float slot0 = slots > 0 ? args.slots[e] : 0.0f;
       float slot1 = slots > 1 ? args.slots[size + e] : 0.0f;
@@ -30,30 +31,6 @@ __global__ void __launch_bounds__(kThreads) step_kernel(OptimizerStepArgs args, 
     if (args.averages.size)
       args.averages[e] = args.average_decay * args.averages[e] + (1 - args.average_decay) * w;
   }
-}
-
-__global__ void __launch_bounds__(kThreads)
-    squares_kernel(VectorView<const float> values, double* partial) {
-  const std::int64_t first = blockIdx.x * kChunk, last = min(values.size, first + kChunk);
-  double sum = 0;
-  for (std::int64_t e = first + threadIdx.x; e < last; e += kThreads)
-    sum += static_cast<double>(values[e]) * values[e];
-  sum = block_sum<kThreads>(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
-}
-
-__global__ void __launch_bounds__(kThreads)
-    clip_kernel(const double* partial, std::int64_t parts, ClipScaleArgs args) {
-  double sum = 0;
-  for (std::int64_t p = threadIdx.x; p < parts; p += kThreads) sum += partial[p];
-  sum = block_sum<kThreads>(sum);
-  if (threadIdx.x != 0) return;
-  const double norm = args.norm[0] = sqrt(sum);
-  const bool finite = isfinite(norm);
-  args.finite[0] = finite ? 1.0f : 0.0f;
-  args.scale[0] = !finite                               ? 0.0f
-                  : args.limit > 0 && norm > args.limit ? static_cast<float>(args.limit / norm)
-                                                        : 1.0f;
 }
 
 template <OptimizerKind kKind>
@@ -79,19 +56,6 @@ void optimizer_step(const Context& ctx, const OptimizerStepArgs& args) {
     case OptimizerKind::ftrl:
       return launch<OptimizerKind::ftrl>(ctx, args);
   }
-}
-
-void clip_scale(const Context& ctx, const ClipScaleArgs& args) {
-  const std::int64_t parts = ceil_div<std::int64_t>(args.gradients.size, kChunk);
-  Workspace::Scope scratch(ctx);
-  double* partial = scratch.take<double>(std::max<std::int64_t>(parts, 1)).data;
-  if (parts) {
-    squares_kernel<<<static_cast<unsigned>(parts), kThreads, 0, ctx.stream()>>>(args.gradients,
-                                                                                partial);
-    cuda_check(cudaGetLastError(), "launch clip_scale's squares");
-  }
-  clip_kernel<<<1, kThreads, 0, ctx.stream()>>>(partial, parts, args);
-  cuda_check(cudaGetLastError(), "launch clip_scale");
 }
 
 }  // namespace gradmill::cuda

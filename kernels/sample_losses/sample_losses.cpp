@@ -12,13 +12,13 @@ namespace {
 constexpr std::int64_t kChunkRows = 256;
 
 /// Several outputs, each with a target of its own.
-double multi_output(const SampleLossesArgs& args, std::int64_t row) {
+double multi_output(const SampleLossesArgs& args, float scale, std::int64_t row) {
   const float weight = args.weights.size ? args.weights[row] : 1.0f;
   double sum = 0;
   for (std::int64_t c = 0; c < args.margins.cols; ++c) {
     const PointLoss point = point_loss(args.loss_kind, args.margins(row, c), args.targets(row, c));
     sum += point.value;
-    if (args.slopes.data) args.slopes(row, c) = args.scale * weight * point.slope;
+    if (args.slopes.data) args.slopes(row, c) = scale * weight * point.slope;
   }
   return weight * sum;
 }
@@ -32,17 +32,18 @@ void cpu::sample_losses(const Context& ctx, const SampleLossesArgs& args) {
   float* unwanted = args.slopes.data
                         ? nullptr
                         : scratch.take<float>(ctx.threads().size() * kChunkRows * outputs).data;
+  const float scale = slope_scale(args);
   const RowLosses losses{.loss = args.loss_kind,
                          .outputs = outputs,
                          .labels = args.labels,
                          .weights = args.weights,
-                         .scale = args.scale};
+                         .scale = scale};
   ctx.threads().parallel_for(chunks, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t c = begin; c < end; ++c) {
       const std::int64_t first = c * kChunkRows, count = std::min(kChunkRows, rows - first);
       sums[c] = 0;
       if (args.targets.data) {
-        for (std::int64_t r = 0; r < count; ++r) sums[c] += multi_output(args, first + r);
+        for (std::int64_t r = 0; r < count; ++r) sums[c] += multi_output(args, scale, first + r);
         continue;
       }
       for (std::int64_t r = 0; r < count; ++r) {
@@ -53,7 +54,9 @@ void cpu::sample_losses(const Context& ctx, const SampleLossesArgs& args) {
       }
     }
   });
-  for (std::int64_t c = 0; c < chunks; ++c) args.loss[0] += sums[c];
+  double sum = 0;
+  for (std::int64_t c = 0; c < chunks; ++c) sum += sums[c];
+  put_loss(args, sum);
 }
 
 void sample_losses(const Context& ctx, const SampleLossesArgs& args) {
@@ -66,6 +69,7 @@ void sample_losses(const Context& ctx, const SampleLossesArgs& args) {
           rows, args.weights.size);
   require(!args.slopes.data || (args.slopes.rows == rows && args.slopes.cols == outputs),
           "sample_losses: slopes [{}, {}]", args.slopes.rows, args.slopes.cols);
+  require(args.ticket.size == 1, "sample_losses: {} tickets", args.ticket.size);
   if (rows == 0) return;
   run_kernel(ctx, "sample_losses", args, cpu::sample_losses,
              [](const auto& c, const auto& a) { cuda::sample_losses(c, a); });

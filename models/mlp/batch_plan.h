@@ -28,10 +28,9 @@ class BatchPlan {
     std::vector<std::int32_t> positions;
   };
   void choose(std::int64_t epoch, std::int64_t step, Share& share) const;
+  std::int64_t rows_of_step(std::int64_t step) const;  // of all ranks
 
  private:
-  std::int64_t rows_of_step(std::int64_t step) const;
-
   const Context& host_;
   Communicator& comm_;
   const MlpRows& rows_;

@@ -6,6 +6,7 @@
 
 #include "dist/communicator.h"
 #include "kernels/embedding/embedding.h"
+#include "kernels/step_control/step_control.h"
 #include "models/state_tensor.h"
 #include "runtime/buffer.h"
 
@@ -23,18 +24,21 @@ class EmbeddingTable {
   };
   EmbeddingTable(const Context& ctx, Communicator& comm, Options options, std::uint64_t seed);
 
+  /// Room for batches of so many entries, so that a step on one rank allocates nothing.
+  void reserve(std::int64_t max_entries);
+
   MatrixView<float> values() { return table_.matrix(options_.rows, options_.dim, options_.dim); }
-  /// The optimizer's step with gradient [B, F dim] of what was looked up; one rank only.
+  /// The optimizer's step with gradient [B, F dim] of what was looked up, as `state` (StepState) says; one rank
+  /// only.
   void update(const EmbeddingBags& bags, MatrixView<const float> gradient,
-              const OptimizerStep& optimizer, std::int32_t step);
+              const OptimizerStep& optimizer, VectorView<const double> state);
 
   /// The same in parts, on any number of ranks: sums of the gradient by row, of all ranks' batches, exchanged as
-  /// the rows that occur; collective.
+  /// the rows that occur; collective. Several ranks: waits for the device, to learn how many rows these are.
   void sum(const EmbeddingBags& bags, MatrixView<const float> gradient);
-  /// |sums|; not finite if one of them is not. Waits for the device.
-  double norm();
-  /// The optimizer's step with the sums times `scale`.
-  void apply(const OptimizerStep& optimizer, std::int32_t step, float scale);
+  /// What sum() made.
+  StepControlArgs::Part sums() { return {sums_.view(), count_.view(), options_.dim}; }
+  void apply(const OptimizerStep& optimizer, VectorView<const double> state);
 
   /// The rows themselves; those and the optimizer's slots.
   void add_model(std::vector<StateTensor>& tensors);
@@ -44,9 +48,9 @@ class EmbeddingTable {
  private:
   void sort(const EmbeddingBags& bags);
   void add_up(const EmbeddingBags& bags, MatrixView<const float> gradient);
-  void grow_counting(std::int64_t size);
   EmbeddingUpdateArgs sorted_args(const EmbeddingBags& bags, MatrixView<const float> gradient);
-  void step_with(EmbeddingUpdateArgs args, const OptimizerStep& optimizer, std::int32_t step);
+  void step_with(EmbeddingUpdateArgs args, const OptimizerStep& optimizer,
+                 VectorView<const double> state);
 
   const Context& ctx_;
   Communicator& comm_;
@@ -57,10 +61,9 @@ class EmbeddingTable {
   // Entries of a batch by row.
   Buffer<std::int32_t> ids_, order_, bag_of_;
   Buffer<std::int64_t> starts_, count_;
-  // Sums [distinct_, dim] of the rows ids_.
-  std::int64_t distinct_ = 0;
-  Buffer<float> sums_, scales_, all_sums_, flags_;
-  Buffer<double> norm_;
+  // Sums [count_ of summed_ at most, dim] of the rows ids_.
+  std::int64_t summed_ = 0;
+  Buffer<float> sums_, all_sums_;
   Buffer<std::int32_t> counting_, all_ids_;  // counting_: 0, 1, 2, ...
   Buffer<std::int64_t> counting_starts_;
   std::int64_t bytes_exchanged_ = 0;

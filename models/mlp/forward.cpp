@@ -24,7 +24,7 @@ MatrixView<const float> mlp_input(const Context& ctx, const MlpBatch& batch,
   return input;
 }
 
-void mlp_predict(const Context& ctx, MlpBatchMaker& batches, MlpNetwork& network,
+void mlp_predict(const Context& ctx, MlpBatchRing& batches, MlpNetwork& network,
                  VectorView<float> parameters, const MlpTables& tables,
                  const MlpPredictSpace& space, const MlpRows& rows, MatrixView<float> to) {
   const std::int64_t inputs = network.architecture().inputs,
@@ -39,11 +39,12 @@ void mlp_predict(const Context& ctx, MlpBatchMaker& batches, MlpNetwork& network
     chosen.resize(static_cast<std::size_t>(count));
     std::iota(chosen.begin(), chosen.end(), first);
     positions.assign(static_cast<std::size_t>(count), 0);
-    const MlpBatch batch = batches.make(rows, chosen, positions, false);
+    const MlpBatch batch = batches.make(rows, chosen, positions, false, {});
     const MatrixView<float> margins{space.margins.data, count, outputs, outputs, ctx.device()};
     const MatrixView<const float> input = mlp_input(
         ctx, batch, tables, {space.input.data, count, inputs, inputs, ctx.device()}, margins);
     network.forward(input, parameters, {}, tables.wide.rows > 0, margins);
+    batches.release(batch);
     copy_bytes(ctx, host.data(), Device{}, margins.data, ctx.device(),
                static_cast<std::size_t>(count * outputs) * sizeof(float));
     ctx.synchronize();

@@ -1,8 +1,8 @@
 // From samples to margins with given parameters: the part that training and prediction share.
 #pragma once
 
+#include "models/mlp/batch_ring.h"
 #include "models/mlp/network.h"
-#include "models/mlp/rows.h"
 
 namespace gradmill {
 
@@ -26,7 +26,7 @@ struct MlpPredictSpace {
 };
 
 /// margins [N, outputs], in host memory, of all rows: dropout off. Waits for the device.
-void mlp_predict(const Context& ctx, MlpBatchMaker& batches, MlpNetwork& network,
+void mlp_predict(const Context& ctx, MlpBatchRing& batches, MlpNetwork& network,
                  VectorView<float> parameters, const MlpTables& tables,
                  const MlpPredictSpace& space, const MlpRows& rows, MatrixView<float> margins);
 

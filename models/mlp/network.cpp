@@ -35,7 +35,7 @@ MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::ui
     : ctx_(ctx),
       architecture_(std::move(architecture)),
       seed_(seed),
-      parameters_(ctx, specs(architecture_)) {
+      parameters_(ctx, specs(architecture_), 2) {
   std::int64_t inputs = architecture_.inputs;
   const bool unfused = architecture_.dropout > 0;
   for (std::size_t l = 0; l < architecture_.hidden.size(); ++l) {
@@ -81,7 +81,7 @@ void MlpNetwork::initialize(std::uint64_t seed) {
   std::vector<float> values(static_cast<std::size_t>(parameters_.size()), 0.0f);
   for (std::size_t t = 0; t < parameters_.specs().size(); ++t) {
     const ParameterSpec& spec = parameters_.specs()[t];
-    if (!spec.penalized || t == wide_) continue;  // biases and the linear part begin at 0
+    if (t == wide_) continue;  // the linear part begins at 0, as biases do
     const MatrixView<float> to =
         parameters_.within({values.data(), static_cast<std::int64_t>(values.size()), {}}, t);
     if (!spec.penalized) {
@@ -169,8 +169,8 @@ void MlpNetwork::layer_forward(std::size_t l) {
   }
   if (is_plain(layer)) return;
   DropoutArgs drop;
-  drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, pass_.step,
-               static_cast<std::uint32_t>(l), pass_.positions};
+  drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, 0,
+               static_cast<std::uint32_t>(l), pass_.positions, pass_.input};
   drop.in = activated;
   if (layer.residual) drop.skip = input_of(l);
   drop.out = out;
@@ -216,8 +216,8 @@ void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool 
   if (!is_plain(layer)) {
     dz = rows_of(layer.product, layer.outputs);
     DropoutGradientArgs drop;
-    drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, pass_.step,
-                 static_cast<std::uint32_t>(l), pass_.positions};
+    drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, 0,
+                 static_cast<std::uint32_t>(l), pass_.positions, pass_.input};
     drop.gradient = gradient;
     drop.activation = architecture_.activation;
     drop.kept = kept(layer);

@@ -23,8 +23,8 @@ struct MlpArchitecture {
 
 /// Of one forward pass.
 struct MlpPass {
-  bool training = false;  // dropout
-  std::uint32_t step = 0;
+  bool training = false;           // dropout
+  VectorView<const double> input;  // of the step (StepInput)
   VectorView<const std::int32_t> positions;  // of the rows in the global batch
 };
 
@@ -35,6 +35,7 @@ class MlpNetwork {
   MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::uint64_t seed,
              std::int64_t max_rows);
 
+  /// The tail of two numbers is the loss (SampleLossesArgs::loss_parts).
   Parameters& parameters() { return parameters_; }
   const MlpArchitecture& architecture() const { return architecture_; }
 

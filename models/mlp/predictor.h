@@ -28,7 +28,7 @@ class MlpPredictor {
   const MlpColumns columns_;
   const std::int64_t dim_;  // of embeddings
   MlpNetwork network_;
-  MlpBatchMaker batches_;
+  MlpBatchRing batches_;
   Buffer<float> embedding_, wide_, input_, margins_;
 };
 

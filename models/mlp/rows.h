@@ -8,7 +8,6 @@
 
 #include "kernels/embedding/embedding.h"
 #include "models/mlp/samples.h"
-#include "runtime/staged_buffer.h"
 
 namespace gradmill {
 
@@ -42,24 +41,8 @@ struct MlpBatch {
   EmbeddingBags wide_bags;        // one a sample: all its entries
   VectorView<const float> labels, weights;
   VectorView<const std::int32_t> positions;  // in the global batch
-};
-
-/// Copies chosen rows and sends them.
-class MlpBatchMaker {
- public:
-  MlpBatchMaker(const Context& ctx, const Context& host, bool mean, bool wide);
-  /// chosen, positions [n]; valid until the next call. `labeled`: with labels and weights.
-  MlpBatch make(const MlpRows& rows, std::span<const std::int64_t> chosen,
-                std::span<const std::int32_t> positions, bool labeled);
-
- private:
-  void fill_bags(const MlpRows& rows, std::span<const std::int64_t> chosen, MlpBatch& batch);
-  const Context& ctx_;
-  const Context& host_;
-  const bool mean_, wide_;
-  StagedBuffer<float> dense_, entry_weights_, labels_, weights_;
-  StagedBuffer<std::int64_t> offsets_, wide_offsets_;
-  StagedBuffer<std::int32_t> ids_, positions_;
+  VectorView<const double> input;            // StepInput
+  std::int64_t slot = 0;                     // of the ring: where it lies
 };
 
 }  // namespace gradmill

@@ -31,8 +31,17 @@ void check_losses(const Context& gpu, LossKind kind, std::int64_t rows, std::int
     labels.push_back(static_cast<float>(i % std::max<std::int64_t>(outputs, 2)));
     weights.push_back(static_cast<float>(i % 3));
   }
-  std::vector<double> loss{1.5};
+  std::vector<double> loss{1.5}, input(StepInput::count, 2.0), state(StepState::count, 8.0);
+  std::vector<float> parts(2);
+  std::vector<std::int32_t> ticket(1);
   SampleLossesArgs args;
+  args.loss_parts = view(parts);
+  args.ticket = view(ticket);
+  args.accumulate = targets;
+  if (slopes) {
+    args.input = view(input);
+    args.state = view(state);
+  }
   args.margins = {margins.data(), rows, outputs, outputs, {}};
   if (targets)
     args.targets = {goal.data(), rows, outputs, outputs, {}};
@@ -74,7 +83,10 @@ TEST(OptimizerStepCuda, EveryKindWithPenaltyAndFrozenElements) {
       auto values = numbers(size, 1), gradients = numbers(size, 2), averages = numbers(size, 3);
       auto slots = numbers(size * kinds, 4);
       for (float& slot : slots) slot = std::abs(slot);
-      std::vector<float> scale{0.5f};
+      std::vector<double> state(StepState::count, 0.5);
+      state[StepState::made] = 3;
+      std::vector<std::uint8_t> frozen;
+      for (std::int64_t e = 0; e < size; e += kFrozenGroup) frozen.push_back(e / 48 % 3 == 1);
       OptimizerStepArgs args;
       args.optimizer.kind = kind;
       args.optimizer.momentum = 0.9f;
@@ -82,10 +94,9 @@ TEST(OptimizerStepCuda, EveryKindWithPenaltyAndFrozenElements) {
       args.optimizer.l2 = 0.1f;
       args.optimizer.steps = 3;
       args.penalized = size / 2;
-      args.frozen_first = size / 4;
-      args.frozen_last = size / 3;
+      args.frozen = view(frozen);
       args.gradients = view(gradients);
-      args.gradient_scale = view(scale);
+      args.state = view(state);
       args.values = view(values);
       args.slots = view(slots);
       args.averages = view(averages);
@@ -93,34 +104,6 @@ TEST(OptimizerStepCuda, EveryKindWithPenaltyAndFrozenElements) {
       testing::expect_device_matches(
           *gpus[0], fmt::format("optimizer {} of {}", static_cast<int>(kind), size), args,
           {1e-4, 1e-6}, optimizer_step, [](const auto& a) { optimizer_step(Context::cpu(1), a); });
-    }
-}
-
-TEST(ClipScaleCuda, NormsAndWhatIsNotFinite) {
-  GRADMILL_CUDA_CONTEXTS(gpus);
-  for (const std::int64_t size : {0, 1, 257, 10'000})
-    for (const float bad : {0.0f, INFINITY, NAN}) {
-      auto gradients = numbers(size, 1);
-      if (size) gradients[static_cast<std::size_t>(size / 2)] += bad;
-      std::vector<float> scale{7}, finite{7};
-      std::vector<double> norm{7};
-      const ClipScaleArgs args{view(gradients), 2.5f, view(scale), view(finite), view(norm)};
-      const bool whole = size == 0 || bad == 0.0f;
-      if (!whole) {  // norms that are not numbers are not compared
-        ArgumentTwin twin(*gpus[0]);
-        ClipScaleArgs device = args;
-        device.visit(twin);
-        clip_scale(*gpus[0], device);
-        copy(*gpus[0], args.scale, VectorView<const float>(device.scale));
-        copy(*gpus[0], args.finite, VectorView<const float>(device.finite));
-        gpus[0]->synchronize();
-        EXPECT_EQ(scale[0], 0);
-        EXPECT_EQ(finite[0], 0);
-        continue;
-      }
-      testing::expect_device_matches(*gpus[0], fmt::format("clip {}", size), args, {1e-5, 1e-6},
-                                     clip_scale,
-                                     [](const auto& a) { clip_scale(Context::cpu(1), a); });
     }
 }
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <random>
 
 namespace gradmill {
@@ -40,7 +39,8 @@ void reference_update(const OptimizerStep& o, double l1, double l2, double g, do
 
 struct Problem {
   std::vector<float> values, gradients, slots, averages;
-  float scale = 0.5f;
+  std::vector<double> state = std::vector<double>(StepState::count, 0.0);
+  std::vector<std::uint8_t> frozen;
   OptimizerStepArgs args;
   Problem(std::int64_t size, const OptimizerStep& optimizer, bool averaged) {
     std::mt19937 rng(static_cast<unsigned>(size) + 1);
@@ -53,9 +53,16 @@ struct Problem {
     for (std::int64_t i = 0; i < slots_count; ++i) slots.push_back(std::abs(normal(rng)));
     args.optimizer = optimizer;
     args.penalized = size / 2;
-    args.frozen_first = size / 4, args.frozen_last = size / 4 + size / 8;
+    for (std::int64_t e = 0; e < size; e += kFrozenGroup) frozen.push_back(e / 48 % 3 == 1);
+    args.frozen = {frozen.data(), static_cast<std::int64_t>(frozen.size()), {}};
     args.gradients = {gradients.data(), size, {}};
-    args.gradient_scale = {&scale, 1, {}};
+    state[StepState::applies] = 1;
+    state[StepState::scale] = 0.5;
+    state[StepState::rate] = static_cast<double>(optimizer.rate);
+    state[StepState::unbias1] = static_cast<double>(optimizer.unbias1);
+    state[StepState::unbias2] = static_cast<double>(optimizer.unbias2);
+    args.state = {state.data(), StepState::count, {}};
+    args.optimizer.rate = -1;  // the state's is used
     args.values = {values.data(), size, {}};
     args.slots = {slots.data(), slots_count, {}};
     args.averages = {averages.data(), static_cast<std::int64_t>(averages.size()), {}};
@@ -86,7 +93,7 @@ TEST(OptimizerStepTest, EveryOptimizerAgainstDoublePrecision) {
           Doubles slots(before.slots.begin(), before.slots.end());
           double& s0 = slots.empty() ? none : slots[at(e)];
           double& s1 = slots.size() < 2 * at(size) ? none : slots[at(size + e)];
-          const bool frozen = e >= p.args.frozen_first && e < p.args.frozen_last;
+          const bool frozen = p.frozen[at(e / kFrozenGroup)] != 0;
           const bool penalized = e < p.args.penalized;
           if (!frozen)
             reference_update(o, penalized ? static_cast<double>(o.l1) : 0,
@@ -126,50 +133,14 @@ TEST(OptimizerStepTest, WrongNumberOfSlotsIsRefused) {
   EXPECT_ANY_THROW(optimizer_step(Context::cpu(1), p.args));
 }
 
-struct Clip {
-  float scale = -1, finite = -1;
-  double norm = -1;
-  Clip(const Context& ctx, std::vector<float>& g, float limit) {
-    clip_scale(ctx, {{g.data(), static_cast<std::int64_t>(g.size()), {}},
-                     limit,
-                     {&scale, 1, {}},
-                     {&finite, 1, {}},
-                     {&norm, 1, {}}});
-  }
-};
-
-TEST(ClipScaleTest, NormAndScale) {
-  std::mt19937 rng(1);
-  std::normal_distribution<float> normal;
-  for (const std::int64_t size : kSizes) {
-    std::vector<float> g;
-    double squares = 0;
-    for (std::int64_t i = 0; i < size; ++i) {
-      g.push_back(normal(rng));
-      squares += static_cast<double>(g.back()) * g.back();
-    }
-    const double norm = std::sqrt(squares);
-    for (const float limit : {0.0f, 1.5f, 1e6f}) {
-      const Clip one(Context::cpu(1), g, limit), three(Context::cpu(3), g, limit);
-      EXPECT_NEAR(one.norm, norm, 1e-10 * norm);
-      EXPECT_EQ(one.norm, three.norm);
-      EXPECT_EQ(one.finite, 1);
-      const double expected =
-          limit > 0 && norm > static_cast<double>(limit) ? static_cast<double>(limit) / norm : 1;
-      EXPECT_NEAR(one.scale, expected, 1e-6);
-    }
-  }
-}
-
-TEST(ClipScaleTest, WhatIsNotFiniteGivesZero) {
-  for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")})
-    for (const std::size_t place : {std::size_t{0}, std::size_t{4096}, std::size_t{9999}}) {
-      std::vector<float> g(10000, 0.5f);
-      g[place] = bad;
-      const Clip clip(Context::cpu(2), g, 1.0f);
-      EXPECT_EQ(clip.scale, 0);
-      EXPECT_EQ(clip.finite, 0);
-    }
+TEST(OptimizerStepTest, NothingChangesUnlessTheStateSaysSo) {
+  Problem p(1000, {.kind = OptimizerKind::adam}, true);
+  const Problem before(1000, {.kind = OptimizerKind::adam}, true);
+  p.state[StepState::applies] = 0;
+  optimizer_step(Context::cpu(1), p.args);
+  EXPECT_EQ(p.values, before.values);
+  EXPECT_EQ(p.slots, before.slots);
+  EXPECT_EQ(p.averages, before.averages);
 }
 }  // namespace
 }  // namespace gradmill

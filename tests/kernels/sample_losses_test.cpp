@@ -40,6 +40,8 @@ struct Problem {
   std::int64_t rows, cols, stride;
   std::vector<float> margins, slopes, labels, targets, weights;
   double loss = 3;  // added to
+  std::int32_t ticket = 0;
+  std::vector<float> parts{7, 7};
 
   Problem(std::int64_t n, std::int64_t outputs, bool classes, bool weighted, unsigned seed)
       : rows(n), cols(outputs), stride(outputs + 3) {
@@ -75,6 +77,8 @@ struct Problem {
     a.loss_kind = kind;
     a.scale = 0.25f;
     a.loss = {&loss, 1, {}};
+    a.loss_parts = {parts.data(), 2, {}};
+    a.ticket = {&ticket, 1, {}};
     return a;
   }
 };
@@ -162,6 +166,26 @@ TEST(SampleLossesTest, LossAloneAndAnyNumberOfThreadsGiveTheSameBits) {
   EXPECT_EQ(one.loss, three.loss);
   EXPECT_EQ(one.slopes, three.slopes);
   EXPECT_EQ(one.loss, alone.loss);
+}
+
+TEST(SampleLossesTest, OfAStep) {
+  Problem apart(300, 3, true, true, 7), step(300, 3, true, true, 7);
+  sample_losses(Context::cpu(1), apart.args({LossKind::softmax, 0}, false));
+  std::vector<double> input(StepInput::count, 0.0), state(StepState::count, 0.0);
+  input[StepInput::weight] = 8;
+  SampleLossesArgs args = step.args({LossKind::softmax, 0}, false);
+  args.input = {input.data(), StepInput::count, {}};
+  args.state = {state.data(), StepState::count, {}};
+  args.accumulate = false;
+  for (const double loss_scale : {0.0, 1024.0}) {
+    state[StepState::loss_scale] = loss_scale;
+    sample_losses(Context::cpu(1), args);
+    EXPECT_EQ(step.loss, apart.loss - 3);
+    EXPECT_NEAR(static_cast<double>(step.parts[0]) + static_cast<double>(step.parts[1]), step.loss,
+                1e-13 * step.loss);
+    for (std::int64_t r = 0; r < 300; ++r)
+      ASSERT_EQ(8 * step.slope(r, 1), apart.slope(r, 1) * (loss_scale > 0 ? loss_scale : 1));
+  }
 }
 
 TEST(SampleLossesTest, ExtremeMarginsStayFinite) {

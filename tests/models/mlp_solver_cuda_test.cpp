@@ -1,6 +1,7 @@
 // MLPs on CUDA against the CPU.
 #include <gtest/gtest.h>
 
+#include "runtime/error.h"
 #include "tests/support/devices.h"
 #include "tests/support/mlp_problem.h"
 
@@ -51,6 +52,68 @@ TEST(MlpSolverCudaTest, TrainsAsTheCpuDoes) {
       for (std::size_t e = 0; e < expected.size(); ++e) EXPECT_NEAR(got[e], expected[e], 1e-4);
       for (std::size_t i = 0; i < on_cpu.size(); ++i) ASSERT_NEAR(on_gpu[i], on_cpu[i], 2e-3) << i;
     }
+}
+
+/// Counts how often the host waits.
+struct WaitCounter final : StreamWatch {
+  explicit WaitCounter(const Context& ctx) : ctx_(ctx) { ctx.watch(this); }
+  ~WaitCounter() { ctx_.watch(nullptr); }
+  void waiting(double) override { ++count; }
+  const Context& ctx_;
+  std::int64_t count = 0;
+};
+
+double value_of(const MlpSolver& solver, const std::string& name) {
+  for (const auto& [key, value] : solver.progress())
+    if (key == name) return value;
+  return -1;
+}
+
+TEST(MlpSolverCudaTest, AStepIsOneGraphAndTheHostOnlyWaitsForRoom) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  const Context& ctx = *gpus[0];
+  const Context host = Context::cpu(1);
+  const auto comm = make_self_communicator();
+  const MlpProblem problem({.rows = 640, .numeric = 5, .categories = {}, .classes = 3});
+  MlpConfig config;
+  config.hidden = "32,32,32";
+  config.global_batch = 16;  // 40 steps
+  config.clip_norm = 1;
+  const auto solver = make_mlp_solver(ctx, host, *comm, config, 5, problem.shape, problem.samples);
+  solver->run_epoch(0);
+  const double before = value_of(*solver, "graphs_launched");
+  WaitCounter waits(ctx);
+  solver->run_epoch(1);
+  // A step: for the copy of the batch three steps ago. The epoch: its sums at the end, which are copied.
+  // A simulator's schedules that begin nothing before it is asked for are asked more often.
+  if (!std::getenv("CUDASIM_SCHEDULE")) {
+    EXPECT_LE(waits.count, 40 + 4);
+  }
+  EXPECT_EQ(value_of(*solver, "graphs_launched") - before, 40);
+  // Products with bias: 4 forward, and behind 3 the activation. The loss. 4 of weights with the sums that are
+  // bias gradients, 3 of inputs, each with the slope of the activation. The decision, the optimizer.
+  EXPECT_EQ(value_of(*solver, "step_kernels"), 4 + 1 + 4 + 3 + 2);
+  EXPECT_EQ(value_of(*solver, "step_nodes"), 4 + 1 + 4 + 3 + 2);
+}
+
+TEST(MlpSolverCudaTest, WhatIsNotFiniteEndsTheRunOrIsSkipped) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  const Context host = Context::cpu(1);
+  const auto comm = make_self_communicator();
+  MlpProblem problem({.rows = 400, .classes = 0});
+  problem.samples.labels[123] = std::nanf("");
+  MlpConfig config;
+  config.hidden = "8";
+  config.global_batch = 20;
+  const auto stops =
+      make_mlp_solver(*gpus[0], host, *comm, config, 5, problem.shape, problem.samples);
+  EXPECT_THROW(stops->run_epoch(0), Error);
+  config.on_nonfinite = "skip";
+  const auto skips =
+      make_mlp_solver(*gpus[0], host, *comm, config, 5, problem.shape, problem.samples);
+  for (int epoch = 0; epoch < 3; ++epoch) skips->run_epoch(epoch);
+  EXPECT_TRUE(std::isfinite(skips->loss()));
+  EXPECT_EQ(value_of(*skips, "skipped_steps"), 3);
 }
 }  // namespace
 }  // namespace gradmill

@@ -128,6 +128,15 @@ TEST(MlpSolverTest, GradientsOfLayerNorm) {
       }
 }
 
+TEST(MlpSolverTest, LayerNormBeginsAsTheIdentity) {
+  MlpConfig config = one_step();
+  config.norm = "layer";
+  Training run(config, MlpProblem({}));
+  const Tensors tensors = run.tensors();
+  EXPECT_EQ(tensors.at("hidden.1.norm.scale"), std::vector<float>(6, 1.0f));
+  EXPECT_EQ(tensors.at("hidden.1.norm.shift"), std::vector<float>(6, 0.0f));
+}
+
 TEST(MlpSolverTest, GradientsOfEveryLoss) {
   for (const auto& [loss, classes] : std::vector<std::pair<const char*, int>>{{"logistic", 2},
                                                                               {"softmax", 4},
