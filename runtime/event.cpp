@@ -37,8 +37,7 @@ void Event::hold(Lane lane) const {
 
 void Event::wait() const {
   if constexpr (kHasCuda) {
-    if (event_)
-      ctx_.wait_until([this] { return CudaEvent::is_done(*ctx_.cuda_device(), event_); });
+    if (event_) ctx_.wait_until([this] { return CudaEvent::is_done(*ctx_.cuda_device(), event_); });
   }
 }
 

@@ -25,10 +25,9 @@ GRADMILL_HD inline Philox4 dropout_bits(const DropoutMask& mask, std::int64_t po
                                         std::int64_t group) {
   const std::uint32_t step =
       mask.input.size ? static_cast<std::uint32_t>(mask.input[StepInput::step]) : mask.step;
-  return random_bits(
-      mask.seed, RandomStream::dropout,
-      static_cast<std::uint64_t>(step) << 32 | static_cast<std::uint32_t>(position),
-      mask.layer << 24 | static_cast<std::uint32_t>(group));
+  return random_bits(mask.seed, RandomStream::dropout,
+                     static_cast<std::uint64_t>(step) << 32 | static_cast<std::uint32_t>(position),
+                     mask.layer << 24 | static_cast<std::uint32_t>(group));
 }
 
 /// out[b, h] = kept(b, h) ? in[b, h] / (1 - rate) : 0   + skip[b, h], if it has data.

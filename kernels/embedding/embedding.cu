@@ -299,8 +299,7 @@ void embedding_sort(const Context& ctx, const EmbeddingSortArgs& args) {
 
 void embedding_update(const Context& ctx, const EmbeddingUpdateArgs& args) {
   const bool only_sums = args.sums.data != nullptr;
-  const std::int64_t k = only_sums ? args.sums.cols : args.table.cols,
-                     entries = args.bags.ids.size;
+  const std::int64_t k = only_sums ? args.sums.cols : args.table.cols, entries = args.bags.ids.size;
   const std::int64_t pieces = ceil_div(entries, kPiece);
   Workspace::Scope scratch(ctx);
   float* partial = scratch.take<float>(2 * pieces * k).data;

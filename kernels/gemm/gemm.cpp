@@ -175,8 +175,11 @@ void gemm(const Context& ctx, const GemmArgs& args) {
           args.a_sums.size);
   require(!args.kept.data || (args.kept.rows == m && args.kept.cols == n),
           "gemm: [{}, {}] but kept is [{}, {}]", m, n, args.kept.rows, args.kept.cols);
+  require(args.precision == GemmPrecision::fp32 || ctx.is_cuda(),
+          "gemm: products of the CPU are of single precision");
   require(args.finish != GemmArgs::Finish::activation_gradient || args.kept.data || m * n == 0 ||
-              args.activation == Activation::identity,
+              args.activation == Activation::identity ||
+              (args.mask.data && args.activation == Activation::relu),
           "gemm: a gradient of activations needs what they kept");
   if (m == 0 || (n == 0 && !args.a_sums.size)) return;
   run_kernel(ctx, "gemm", args, cpu::gemm, [](const auto& c, const auto& a) { cuda::gemm(c, a); });

@@ -6,6 +6,10 @@
 
 namespace gradmill {
 
+/// How operands are rounded before they are multiplied; sums are of single precision. tf32: to 10 bits of
+/// mantissa, bf16: to 7, fp16: to 10 and its range, nearest even.
+enum class GemmPrecision : std::uint8_t { fp32, tf32, bf16, fp16 };
+
 /// c = finish(op(a) op(b) [+ c]),   op(x) = x or x transposed:
 ///   none                 the product
 ///   bias_activation      activate(product + bias[j]); `kept`, if it has data, gets product + bias
@@ -17,6 +21,11 @@ namespace gradmill {
 ///             dweights = gemm(dz transposed, x), a_sums = dbias
 /// Shapes   op(a) [M, P]; op(b) [P, N]; c, kept [M, N]; bias [N]; a_sums [M]. M, N, P may be 0.
 ///          c overlaps no input. transpose_a with transpose_b is not used and refused.
+///          mask [M, gemm_mask_bytes(N)] or no data: on CUDA bias_activation with relu leaves there what was
+///          positive, a bit each, and activation_gradient with relu reads it in place of kept.
+/// On CUDA, cuBLASLt's epilogues: bias; relu; relu's gradient (with a mask); a_sums (unless accumulated). What has
+/// none, or no algorithm, follows as a kernel: another activation, its gradient, sums that are added to.
+/// precision other than fp32 is CUDA's only.
 /// Bytes    4 (M P + P N + M N), and 4 M N of kept.     FLOPs  2 M N P.
 /// Order    CPU: products of an element are added in order of p in pieces of kGemmDepth, whatever M and N
 ///          and the threads are. CUDA: as cuBLASLt's algorithm for the shape does.
@@ -32,6 +41,8 @@ struct GemmArgs {
   MatrixView<float> c;
   MatrixView<float> kept;
   VectorView<float> a_sums;
+  MatrixView<std::uint8_t> mask;
+  GemmPrecision precision = GemmPrecision::fp32;
 
   std::int64_t m() const { return transpose_a ? a.cols : a.rows; }
   std::int64_t n() const { return transpose_b ? b.rows : b.cols; }
@@ -46,10 +57,15 @@ struct GemmArgs {
     v.out("c", c);
     v.out("kept", kept);
     v.out("a_sums", a_sums);
+    v.scratch("mask", mask);
   }
 };
 
 inline constexpr std::int64_t kGemmDepth = 256;
+/// Of a row of a mask; 0 where masks are not used, that is on a CPU.
+inline std::int64_t gemm_mask_bytes(const Context& ctx, std::int64_t cols) {
+  return ctx.is_cuda() ? (cols + 127) / 128 * 16 : 0;
+}
 
 void gemm(const Context& ctx, const GemmArgs& args);
 namespace cpu {

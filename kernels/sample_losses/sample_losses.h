@@ -42,7 +42,7 @@ struct SampleLossesArgs {
     v.in("state", state);
     v.out("slopes", slopes);
     v.out("loss", loss);
-    v.out("loss_parts", loss_parts);
+    v.scratch("loss_parts", loss_parts);  // the second one is a rest of rounding
     v.scratch("ticket", ticket);
   }
 };
@@ -58,7 +58,8 @@ GRADMILL_HD inline void put_loss(const SampleLossesArgs& args, double sum) {
   if (args.loss_parts.size == 0) return;
   const auto high = static_cast<float>(loss);
   args.loss_parts[0] = high;
-  args.loss_parts[1] = std::isfinite(high) ? static_cast<float>(loss - static_cast<double>(high)) : 0.0f;
+  args.loss_parts[1] =
+      std::isfinite(high) ? static_cast<float>(loss - static_cast<double>(high)) : 0.0f;
 }
 
 namespace cpu {

@@ -60,8 +60,8 @@ MlpBatchRing::~MlpBatchRing() {
   }
 }
 
-MlpBatchRing::Layout MlpBatchRing::layout(const MlpRows& rows, std::int64_t n,
-                                          std::int64_t entries, bool labeled) const {
+MlpBatchRing::Layout MlpBatchRing::layout(const MlpRows& rows, std::int64_t n, std::int64_t entries,
+                                          bool labeled) const {
   Layout to;
   to.place(to.input, StepInput::count);
   to.place(to.dense, n * rows.dense_columns);

@@ -53,6 +53,7 @@ MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::ui
                 {},
                 {},
                 {},
+                {},
                 {}};
     const std::int64_t size = max_rows * stride(outputs);
     layer.out = Buffer<float>(ctx, size);
@@ -60,6 +61,9 @@ MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::ui
     if (unfused || layer.residual || needs_pre_activation(architecture_.activation))
       layer.kept = Buffer<float>(ctx, size);
     if (unfused || layer.residual) layer.product = Buffer<float>(ctx, size);
+    if (is_plain(layer) && !architecture_.layer_norm &&
+        architecture_.activation == Activation::relu)
+      layer.mask = Buffer<std::uint8_t>(ctx, max_rows * gemm_mask_bytes(ctx, outputs));
     if (architecture_.layer_norm) {
       layer.normalized = Buffer<float>(ctx, size);
       layer.inverse = Buffer<float>(ctx, max_rows);
@@ -106,6 +110,12 @@ void MlpNetwork::initialize(std::uint64_t seed) {
   ctx_.synchronize();
 }
 
+GemmArgs MlpNetwork::product() const {
+  GemmArgs args;
+  args.precision = architecture_.precision;
+  return args;
+}
+
 MatrixView<const float> MlpNetwork::kept(Layer& layer) const {
   if (!is_plain(layer) || needs_pre_activation(architecture_.activation))
     return rows_of(layer.kept, layer.outputs);
@@ -122,7 +132,7 @@ void MlpNetwork::forward(MatrixView<const float> input, VectorView<float> flat, 
   pass_ = pass;
   rows_ = input.rows;
   for (std::size_t l = 0; l < layers_.size(); ++l) layer_forward(l);
-  GemmArgs args;
+  GemmArgs args = product();
   if (architecture_.wide && architecture_.dense > 0) {
     args.a = {input.data, rows_, architecture_.dense, input.stride, input.device};
     args.b = parameters_.within(flat, wide_);
@@ -132,7 +142,7 @@ void MlpNetwork::forward(MatrixView<const float> input, VectorView<float> flat, 
     gemm(ctx_, args);
     add_to_margins = true;
   }
-  args = {};
+  args = product();
   args.a = input_of(layers_.size());
   args.b = parameters_.within(flat, output_weights_);
   args.transpose_b = true;
@@ -146,7 +156,7 @@ void MlpNetwork::forward(MatrixView<const float> input, VectorView<float> flat, 
 void MlpNetwork::layer_forward(std::size_t l) {
   Layer& layer = layers_[l];
   const Activation activation = architecture_.activation;
-  GemmArgs args;
+  GemmArgs args = product();
   args.a = input_of(l);
   args.b = parameters_.within(flat_, layer.weights);
   args.transpose_b = true;
@@ -164,13 +174,18 @@ void MlpNetwork::layer_forward(std::size_t l) {
   } else {
     args.activation = activation;
     if (keeps) args.kept = rows_of(layer.kept, layer.outputs);
+    args.mask = mask_of(layer);
     args.c = activated;
     gemm(ctx_, args);
   }
   if (is_plain(layer)) return;
   DropoutArgs drop;
-  drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, 0,
-               static_cast<std::uint32_t>(l), pass_.positions, pass_.input};
+  drop.mask = {pass_.training ? architecture_.dropout : 0.0f,
+               seed_,
+               0,
+               static_cast<std::uint32_t>(l),
+               pass_.positions,
+               pass_.input};
   drop.in = activated;
   if (layer.residual) drop.skip = input_of(l);
   drop.out = out;
@@ -192,7 +207,7 @@ void MlpNetwork::normalize(Layer& layer, MatrixView<float> out) {
 void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
                           MatrixView<float> input_gradient) {
   if (architecture_.wide && architecture_.dense > 0) {
-    GemmArgs args;
+    GemmArgs args = product();
     args.a = slopes;
     args.transpose_a = true;
     args.b = {input_.data, rows_, architecture_.dense, input_.stride, input_.device};
@@ -216,8 +231,12 @@ void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool 
   if (!is_plain(layer)) {
     dz = rows_of(layer.product, layer.outputs);
     DropoutGradientArgs drop;
-    drop.mask = {pass_.training ? architecture_.dropout : 0.0f, seed_, 0,
-                 static_cast<std::uint32_t>(l), pass_.positions, pass_.input};
+    drop.mask = {pass_.training ? architecture_.dropout : 0.0f,
+                 seed_,
+                 0,
+                 static_cast<std::uint32_t>(l),
+                 pass_.positions,
+                 pass_.input};
     drop.gradient = gradient;
     drop.activation = architecture_.activation;
     drop.kept = kept(layer);
@@ -241,7 +260,7 @@ void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool 
 
 void MlpNetwork::weight_gradients(MatrixView<const float> dz, MatrixView<const float> in,
                                   std::size_t weights, std::size_t bias, bool accumulate) {
-  GemmArgs args;
+  GemmArgs args = product();
   args.a = dz;
   args.transpose_a = true;
   args.b = in;
@@ -257,7 +276,7 @@ void MlpNetwork::input_gradients(MatrixView<const float> dz, std::size_t l, std:
   const std::int64_t without = l == 0 ? architecture_.dense : 0;
   const MatrixView<float> w = parameters_.within(flat_, weights);
   if (w.cols == without) return;
-  GemmArgs args;
+  GemmArgs args = product();
   args.a = dz;
   args.b = {w.data + without, w.rows, w.cols - without, w.stride, w.device};
   args.accumulate = add;
@@ -267,6 +286,7 @@ void MlpNetwork::input_gradients(MatrixView<const float> dz, std::size_t l, std:
     args.activation = architecture_.activation;
     args.kept = rows_of(layers_[l - 1].kept.empty() ? layers_[l - 1].out : layers_[l - 1].kept,
                         layers_[l - 1].outputs);
+    args.mask = mask_of(layers_[l - 1]);
   }
   gemm(ctx_, args);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/activations.h"
+#include "kernels/gemm/gemm.h"
 #include "models/parameters.h"
 
 namespace gradmill {
@@ -19,12 +20,13 @@ struct MlpArchitecture {
   bool layer_norm = false;  // before the activation
   bool residual = false;    // x_l = ... + x_{l-1} where the widths agree
   bool wide = false;        // margins += wide x_0's dense columns
+  GemmPrecision precision = GemmPrecision::fp32;
 };
 
 /// Of one forward pass.
 struct MlpPass {
-  bool training = false;           // dropout
-  VectorView<const double> input;  // of the step (StepInput)
+  bool training = false;                     // dropout
+  VectorView<const double> input;            // of the step (StepInput)
   VectorView<const std::int32_t> positions;  // of the rows in the global batch
 };
 
@@ -53,10 +55,15 @@ class MlpNetwork {
     std::size_t weights, bias, scale, shift;  // tensors
     bool residual;
     Buffer<float> kept, out, gradient, product, normalized, inverse;
+    Buffer<std::uint8_t> mask;  // of what a relu let pass
   };
   std::int64_t stride(std::int64_t cols) const { return (cols + 15) / 16 * 16; }
   MatrixView<float> rows_of(Buffer<float>& buffer, std::int64_t cols) const {
     return buffer.matrix(rows_, cols, stride(cols));
+  }
+  MatrixView<std::uint8_t> mask_of(Layer& layer) const {
+    const std::int64_t bytes = gemm_mask_bytes(ctx_, layer.outputs);
+    return layer.mask.empty() ? MatrixView<std::uint8_t>{} : layer.mask.matrix(rows_, bytes, bytes);
   }
   bool is_plain(const Layer& layer) const { return architecture_.dropout == 0 && !layer.residual; }
   /// What activation_slope reads of a layer.
@@ -66,6 +73,7 @@ class MlpNetwork {
                        rows_of(layers_[layer - 1].out, layers_[layer - 1].outputs))
                  : input_;
   }
+  GemmArgs product() const;
   void layer_forward(std::size_t l);
   void normalize(Layer& layer, MatrixView<float> out);
   void layer_backward(std::size_t l, MatrixView<float> gradient, bool accumulate,

@@ -122,10 +122,9 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
     plan_.choose(epoch, s, share_);
     const std::int64_t step = epoch * steps + s;
     last_rate_ = learning_rate(schedule, step);
-    const MlpBatch batch =
-        ring_.make(rows_, share_.rows, share_.positions, true,
-                   {last_rate_, weight, static_cast<double>(step),
-                    static_cast<double>(plan_.rows_of_step(s))});
+    const MlpBatch batch = ring_.make(rows_, share_.rows, share_.positions, true,
+                                      {last_rate_, weight, static_cast<double>(step),
+                                       static_cast<double>(plan_.rows_of_step(s))});
     step_.run(batch);
     ring_.release(batch);
     recent.push_back(step);

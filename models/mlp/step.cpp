@@ -36,8 +36,7 @@ MlpStep::MlpStep(const Context& ctx, Communicator& comm, const MlpConfig& config
       wide_->reserve(sizes.entries);
     }
     input_ = Buffer<float>(ctx, sizes.rows * architecture().inputs);
-    embedding_gradient_ =
-        Buffer<float>(ctx, sizes.rows * (architecture().inputs - columns.dense));
+    embedding_gradient_ = Buffer<float>(ctx, sizes.rows * (architecture().inputs - columns.dense));
   }
   const std::int64_t size = network_.parameters().size();
   margins_ = Buffer<float>(ctx, sizes.rows * shape.outputs);
@@ -228,8 +227,8 @@ void MlpStep::add_state(std::vector<StateTensor>& tensors) {
         StateTensor::whole("optimizer.slots", slots_.matrix(slots_.size() / size, size, size)));
   if (!averages_.empty())
     tensors.push_back(StateTensor::whole("averages", averages_.matrix(1, size, size)));
-  tensors.push_back(StateTensor::whole(
-      "optimizer.state", state_.matrix(1, kStepStateKept, kStepStateKept)));
+  tensors.push_back(
+      StateTensor::whole("optimizer.state", state_.matrix(1, kStepStateKept, kStepStateKept)));
 }
 
 }  // namespace gradmill
