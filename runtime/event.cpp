@@ -4,7 +4,8 @@
 
 namespace gradmill {
 namespace {
-CUstream_st* stream_of(const Context& ctx, Event::Lane lane) {
+[[maybe_unused]] CUstream_st* stream_of([[maybe_unused]] const Context& ctx,
+                                        [[maybe_unused]] Event::Lane lane) {
   if constexpr (kHasCuda)
     return lane == Event::Lane::copies ? ctx.cuda_device()->copies() : ctx.stream();
   return nullptr;
@@ -23,13 +24,13 @@ Event::~Event() {
   }
 }
 
-void Event::record(Lane lane) const {
+void Event::record([[maybe_unused]] Lane lane) const {
   if constexpr (kHasCuda) {
     if (event_) CudaEvent::record(*ctx_.cuda_device(), event_, stream_of(ctx_, lane));
   }
 }
 
-void Event::hold(Lane lane) const {
+void Event::hold([[maybe_unused]] Lane lane) const {
   if constexpr (kHasCuda) {
     if (event_) CudaEvent::wait(*ctx_.cuda_device(), event_, stream_of(ctx_, lane));
   }

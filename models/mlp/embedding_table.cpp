@@ -1,6 +1,6 @@
 #include "models/mlp/embedding_table.h"
 
-#include <cmath>
+#include <algorithm>
 #include <numeric>
 
 #include "runtime/expect.h"
@@ -48,6 +48,7 @@ EmbeddingTable::EmbeddingTable(const Context& ctx, Communicator& comm, Options o
 }
 
 void EmbeddingTable::reserve(std::int64_t max_entries) {
+  max_entries = std::max<std::int64_t>(max_entries, 1);  // a rank without rows has sums, too
   grow(ctx_, ids_, max_entries);
   grow(ctx_, order_, max_entries);
   grow(ctx_, bag_of_, max_entries);
