@@ -197,8 +197,8 @@ class ReferenceMlp {
     const std::string name = "hidden." + std::to_string(l);
     const auto outputs = static_cast<std::size_t>(widths_[l]);
     std::vector<double> y = product(p.at(name + ".weight"), x, outputs);
-    DropoutMask mask{
-        static_cast<float>(config_.dropout), seed_, 0, static_cast<std::uint32_t>(l), {}, {}};
+    DropoutMask mask{static_cast<float>(config_.dropout), seed_, 0,
+                     static_cast<std::uint32_t>(l),       {},    {}};
     for (std::size_t o = 0; o < outputs; ++o) y[o] += p.at(name + ".bias")[o];
     if (config_.norm == "layer") normalize(p, name, y);
     for (std::size_t o = 0; o < outputs; ++o) {
