@@ -4,27 +4,21 @@
 #include <array>
 #include <numeric>
 
+#include "models/linear/row_order.h"
 #include "runtime/expect.h"
-#include "runtime/random.h"
 #include "runtime/thread_pool.h"
 
 namespace gradmill {
 namespace {
 constexpr double kDenseShare = 0.4;
-constexpr std::uint64_t kRowEpoch = 0x80000000u;  // of the permutation of rows: no epoch has it
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-Samples shuffled(const Context& host, Samples mine, std::uint64_t seed, int rank) {
+Samples shuffled(const Context& host, Samples mine, std::int64_t global_batch, std::uint64_t seed,
+                 int rank) {
   const std::int64_t rows = mine.rows();
   if (rows == 0) return mine;
-  const Permutation order(static_cast<std::uint64_t>(rows), seed,
-                          kRowEpoch + static_cast<std::uint64_t>(rank));
-  std::vector<std::int64_t> from(at(rows));
-  host.threads().parallel_for(rows, 1024, [&](std::int64_t first, std::int64_t last, int) {
-    for (std::int64_t r = first; r < last; ++r)
-      from[at(r)] = static_cast<std::int64_t>(order(static_cast<std::uint64_t>(r)));
-  });
+  const std::vector<std::int32_t> from = row_order(host, rows, global_batch, seed, rank);
   Samples result;
   result.num_features = mine.num_features;
   result.offsets.resize(at(rows) + 1);
@@ -73,7 +67,8 @@ void distinct(const std::int32_t* values, std::int64_t count, std::int64_t featu
 MiniBatches::MiniBatches(const Context& ctx, const Context& host, Communicator& comm,
                          Samples unordered, const Options& options)
     : ctx_(ctx), intercept_(options.intercept), store_(ctx) {
-  Samples mine = shuffled(host, std::move(unordered), options.seed, comm.rank());
+  Samples mine =
+      shuffled(host, std::move(unordered), options.global_batch, options.seed, comm.rank());
   rows_ = mine.rows();
   features_ = mine.num_features;
   cut(host, comm, mine, options.global_batch);

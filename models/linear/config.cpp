@@ -35,12 +35,6 @@ LinearConfig with_defaults(LinearConfig c) {
   if (c.optimizer == "auto")
     c.optimizer = has_kink(c) ? "adagrad" : c.l1 > 0 ? "auto" : "newton_cg";
   if (c.loss_parameter < 0) c.loss_parameter = c.loss == "quantile" ? 0.5 : 1.0;
-  if (c.learning_rate < 0) {
-    if (c.optimizer == "sgd") c.learning_rate = 0.5;
-    if (c.optimizer == "adagrad") c.learning_rate = 0.1;
-    if (c.optimizer == "adam" || c.optimizer == "adamw") c.learning_rate = 0.01;
-    if (c.optimizer == "ftrl") c.learning_rate = 0.1;
-  }
   return c;
 }
 
@@ -65,10 +59,11 @@ void validate(const LinearConfig& c) {
   in_range("optimizer.beta1", c.beta1, 0, 0.999999);
   in_range("optimizer.beta2", c.beta2, 0, 0.99999999);
   in_range("optimizer.epsilon", c.epsilon, 1e-12, 1);
-  in_range("optimizer.ftrl_beta", c.ftrl_beta, 1e-9, 1e9);
+  if (!(c.ftrl_beta < 0)) in_range("optimizer.ftrl_beta", c.ftrl_beta, 1e-9, 1e9);
   in_range("train.global_batch", static_cast<double>(c.global_batch), 1, 1e9);
   in_range("optimizer.warmup_steps", static_cast<double>(c.warmup_steps), 0, 1e15);
-  if (is_mini_batch(c.optimizer)) in_range("optimizer.learning_rate", c.learning_rate, 1e-9, 1e6);
+  if (is_mini_batch(c.optimizer) && !(c.learning_rate < 0))
+    in_range("optimizer.learning_rate", c.learning_rate, 1e-9, 1e6);
   expect(c.optimizer != "lbfgs" || c.l1 == 0, ErrorKind::usage,
          "optimizer.kind = \"lbfgs\" cannot do l1 = {}: its objective has kinks; use \"owlqn\"",
          c.l1);

@@ -29,15 +29,15 @@ struct LinearConfig {
                      // duality gap <= tolerance * objective at 0
   int history = 10;  // lbfgs, owlqn
   // mini-batch
-  double learning_rate = -1;  // negative: the optimizer's default
+  double learning_rate = -1;  // negative: by the optimizer and the data (step_rates.h)
   std::int64_t global_batch = 256;
   std::string schedule = "constant";  // constant, linear, cosine, step, inverse_sqrt
   std::int64_t planned_epochs = 0;    // of the run, for schedules that end; 0: constant
   std::int64_t warmup_steps = 0;
   double momentum = 0;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // adam, adamw
-  double ftrl_beta = 1;
-  bool average = false;  // of the parameters over the steps of the last epoch
+  double ftrl_beta = -1;  // of a sample's gradient; negative: by the data (step_rates.h)
+  bool average = false;   // of the parameters over the steps of the last epoch
   std::string exchange =
       "auto";  // gradients of mini-batches: dense, touched, sparse, sharded, auto (by counted bytes)
   std::int64_t device_bytes = 0;  // for samples on a GPU; 0: three quarters of what is free

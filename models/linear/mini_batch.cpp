@@ -5,6 +5,7 @@
 
 #include "kernels/linear_pass/linear_pass.h"
 #include "kernels/vector_ops/vector_ops.h"
+#include "models/linear/step_rates.h"
 #include "models/schedule.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
@@ -12,15 +13,6 @@
 
 namespace gradmill {
 namespace {
-
-OptimizerKind kind_of(const std::string& name) {
-  if (name == "sgd") return OptimizerKind::sgd;
-  if (name == "adagrad") return OptimizerKind::adagrad;
-  if (name == "adam") return OptimizerKind::adam;
-  if (name == "adamw") return OptimizerKind::adamw;
-  require(name == "ftrl", "optimizer {}", name);
-  return OptimizerKind::ftrl;
-}
 
 Buffer<float> zeros(const Context& ctx, std::int64_t size) {
   Buffer<float> buffer(ctx, size);
@@ -46,7 +38,8 @@ MiniBatchSolver::MiniBatchSolver(const Context& ctx, const Context& host, Commun
       owned_(exchange_.owned()),
       user_(ctx, shape, order),
       stride_(table_stride(shape.outputs)),
-      num_slots_(optimizer_slots(kind_of(config.optimizer), static_cast<float>(config.momentum))) {
+      num_slots_(
+          optimizer_slots(optimizer_kind(config.optimizer), static_cast<float>(config.momentum))) {
   const std::int64_t rows = shape.num_features + 1;
   parameters_ = zeros(ctx, rows * stride_);
   accumulator_ = zeros(ctx, rows * stride_);
@@ -58,24 +51,6 @@ MiniBatchSolver::MiniBatchSolver(const Context& ctx, const Context& host, Commun
   row_losses_ = Buffer<float>(ctx, std::max<std::int64_t>(batches_.rows(), 1));
   rates_ = Buffer<float>(ctx, batches_.size() + 1);
   total_ = Buffer<double>(ctx, 1);
-}
-
-OptimizerStep MiniBatchSolver::step_numbers(std::int64_t step, double rate) const {
-  OptimizerStep numbers;
-  numbers.kind = kind_of(config_.optimizer);
-  numbers.rate = static_cast<float>(rate);
-  numbers.l1 = static_cast<float>(config_.l1);
-  numbers.l2 = static_cast<float>(config_.l2);
-  numbers.momentum = static_cast<float>(config_.momentum);
-  numbers.beta1 = static_cast<float>(config_.beta1);
-  numbers.beta2 = static_cast<float>(config_.beta2);
-  numbers.epsilon = static_cast<float>(config_.epsilon);
-  numbers.ftrl_beta = static_cast<float>(config_.ftrl_beta);
-  const auto made = static_cast<double>(step + 1);
-  numbers.steps = static_cast<float>(made);
-  numbers.unbias1 = static_cast<float>(1 / (1 - std::pow(config_.beta1, made)));
-  numbers.unbias2 = static_cast<float>(1 / (1 - std::pow(config_.beta2, made)));
-  return numbers;
 }
 
 bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
@@ -100,10 +75,10 @@ bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
   };
   for (std::int64_t s = 0; s < steps; ++s)
     run_step(batches_.batch(batch_of(s), batch_of(s + 1)), static_cast<std::int32_t>(s),
-             step_numbers(first + s, rates[static_cast<std::size_t>(s)]));
+             step_numbers(config_, first + s, rates[static_cast<std::size_t>(s)]));
 
-  linear_settle(ctx_, {step_numbers(first + steps - 1, rates.back()), exchange_.owns_intercepts(),
-                       static_cast<std::int32_t>(steps), rates_.view(),
+  linear_settle(ctx_, {step_numbers(config_, first + steps - 1, rates.back()),
+                       exchange_.owns_intercepts(), static_cast<std::int32_t>(steps), rates_.view(),
                        table(parameters_).rows_slice(owned_.begin, owned_.size()), slots(),
                        seen_.view(), own_averages()});
   exchange_.complete(table(parameters_));
@@ -161,7 +136,7 @@ void MiniBatchSolver::warm_started() {
   // Through the host, once a run.
   const std::vector<float> parameters = parameters_.to_host();
   std::vector<float> start(static_cast<std::size_t>(slots_.size()));
-  const OptimizerStep numbers = step_numbers(0, config_.learning_rate);
+  const OptimizerStep numbers = step_numbers(config_, 0, config_.learning_rate);
   const std::int64_t outputs = shape_.outputs;
   for (std::int64_t i = 0; i < owned_.size(); ++i) {
     for (std::int64_t c = 0; c < outputs; ++c) {

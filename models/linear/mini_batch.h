@@ -25,7 +25,6 @@ class MiniBatchSolver final : public LinearSolver {
   std::string describe() const override;
 
  private:
-  OptimizerStep step_numbers(std::int64_t step, double rate) const;
   void run_step(const MiniBatches::Batch& batch, std::int32_t step, const OptimizerStep& numbers);
   void publish();
   MatrixView<float> table(Buffer<float>& buffer) const {

@@ -61,18 +61,24 @@ void UserParameters::to_classes(VectorView<float> point) {
   copy<float>(ctx_, point.slice(shape_.outputs * n, shape_.outputs), intercepts_.view());
 }
 
-std::vector<std::int32_t> order_columns_by_frequency(const Context& host, Communicator& comm,
-                                                     Samples& mine) {
+std::vector<std::int32_t> columns_by_frequency(const Context& host, Communicator& comm,
+                                               const Samples& mine) {
   const auto n = static_cast<std::size_t>(mine.num_features);
   std::vector<std::int64_t> counts(n, 0);
   for (const std::int32_t j : mine.indices) ++counts[static_cast<std::size_t>(j)];
   comm.all_reduce_sum(host, VectorView<std::int64_t>{counts.data(), mine.num_features, {}});
-  std::vector<std::int32_t> order(n), place(n);
+  std::vector<std::int32_t> order(n);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
     return counts[static_cast<std::size_t>(a)] > counts[static_cast<std::size_t>(b)];
   });
-  for (std::size_t j = 0; j < n; ++j)
+  return order;
+}
+
+std::vector<std::int32_t> order_columns_by_frequency(const Context& host, Communicator& comm,
+                                                     Samples& mine) {
+  std::vector<std::int32_t> order = columns_by_frequency(host, comm, mine), place(order.size());
+  for (std::size_t j = 0; j < order.size(); ++j)
     place[static_cast<std::size_t>(order[j])] = static_cast<std::int32_t>(j);
   host.threads().parallel_for(static_cast<std::int64_t>(mine.indices.size()), 1 << 16,
                               [&](std::int64_t first, std::int64_t last, int) {

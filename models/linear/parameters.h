@@ -30,6 +30,9 @@ class UserParameters {
   Buffer<std::int32_t> order_;
 };
 
+/// All ranks' columns, those with the most entries first. Collective.
+std::vector<std::int32_t> columns_by_frequency(const Context& host, Communicator& comm,
+                                               const Samples& mine);
 /// Numbers the columns of all ranks' samples by how often they occur, most frequent first, so that what is
 /// used together lies together. Returns the user's column of each new one; collective.
 std::vector<std::int32_t> order_columns_by_frequency(const Context& host, Communicator& comm,

@@ -4,8 +4,10 @@
 #include "models/linear/dual_logistic.h"
 #include "models/linear/mini_batch.h"
 #include "models/linear/newton_cg.h"
+#include "models/linear/online.h"
 #include "models/linear/proximal_newton.h"
 #include "models/linear/quasi_newton.h"
+#include "models/linear/step_rates.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -146,6 +148,10 @@ std::unique_ptr<LinearSolver> make_linear_solver(const Context& ctx, const Conte
   if (own.optimizer == "coordinate_descent" && !is_dual(own, loss))
     return std::make_unique<ProximalNewtonSolver>(ctx, host, comm, own, seed, shape, loss,
                                                   std::move(mine), what + ", coordinate descent");
+  if (is_mini_batch(own.optimizer)) own = with_data_defaults(host, comm, own, loss, mine);
+  if (OnlineSolver::can(ctx, comm, own, shape, mine))
+    return std::make_unique<OnlineSolver>(host, comm, own, seed, shape, loss, std::move(mine),
+                                          what + ", " + own.optimizer);
   auto order = order_columns_by_frequency(host, comm, mine);
   if (is_mini_batch(own.optimizer))
     return std::make_unique<MiniBatchSolver>(ctx, host, comm, own, seed, shape, loss,
