@@ -243,7 +243,9 @@ TEST(LinearSolver, WarmStartGoesOnFromTheParameters) {
   const Context ctx = Context::cpu(1);
   for (const char* optimizer : {"lbfgs", "newton_cg", "coordinate_descent", "sgd", "ftrl"}) {
     const Samples samples = linear_problem(500, 30, 2, 8);
-    const LinearConfig config = config_of({optimizer, "logistic", 2, 0});
+    LinearConfig config = config_of({optimizer, "logistic", 2, 0});
+    // Its rates begin anew, so larger ones would first lead away from the minimum.
+    if (std::string(optimizer) == "ftrl") config.learning_rate = 0.1;
     const Trained done = train(ctx, config, 2, samples, 60);
     Trained next = train(ctx, config, 2, samples, 0);
     const LinearParameters p = next.solver->parameters();
