@@ -223,10 +223,12 @@ Case cg_case(const Context& ctx, const Sizes& sizes, std::int64_t k) {
             ials_cg(ctx, {.ratings = data->ratings.view(),
                           .weights = {},
                           .factors = data->items.view(),
+                          .biases = {},
                           .base = data->base.matrix(k, k, k),
                           .model = implicit_weights(),
                           .steps = kSteps,
-                          .solutions = data->users.view()});
+                          .solutions = data->users.view(),
+                          .solution_biases = {}});
           }};
 }
 

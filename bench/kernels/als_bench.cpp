@@ -103,10 +103,12 @@ void ials_cg_ratings(benchmark::State& state) {
     ials_cg(ctx, {p.ratings(),
                   {},
                   p.table(),
+                  {},
                   p.base.matrix(p.k, p.k, p.k),
                   p.model,
                   3,
-                  p.solutions.matrix(kRows, p.k, p.stride)});
+                  p.solutions.matrix(kRows, p.k, p.stride),
+                  {}});
   const auto k = static_cast<double>(p.k), nnz = static_cast<double>(p.nnz());
   set_rates(state, nnz, 4 * (4 * k * nnz + 2 * k * k * kRows));
 }

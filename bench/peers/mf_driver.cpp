@@ -87,8 +87,10 @@ void half_step(const Context& ctx, const Options& options, const Csr& ratings, T
     if (model.ridge_exponent != 0)
       model.ridge_offset = model.unobserved_weight * static_cast<float>(other.rows);
   }
-  if (options.solver == "cg")
-    ials_cg(ctx, {ratings.view(), {}, other.view(), base_view, model, options.steps, own.view()});
+  if (options.solver == "cg" || options.solver == "explicit-cg")
+    ials_cg(
+        ctx,
+        {ratings.view(), {}, other.view(), {}, base_view, model, options.steps, own.view(), {}});
   else
     als_solve(ctx,
               {ratings.view(), {}, other.view(), {}, base_view, model, own.view(), {}, failures});
@@ -127,8 +129,8 @@ int main(int argc, char** argv) {
   gradmill::Options options;
   CLI::App app("gradmill's side of bench/peers/mf");
   app.add_option("data", options.data, "folder with users.offsets.i64 and so on")->required();
-  app.add_option("--solver", options.solver, "cg, direct (implicit) or explicit")
-      ->check(CLI::IsMember({"cg", "direct", "explicit"}));
+  app.add_option("--solver", options.solver, "cg, direct (implicit), explicit or explicit-cg")
+      ->check(CLI::IsMember({"cg", "direct", "explicit", "explicit-cg"}));
   app.add_option("--factors", options.num_factors);
   app.add_option("--threads", options.threads);
   app.add_option("--epochs", options.epochs);
@@ -140,7 +142,7 @@ int main(int argc, char** argv) {
   app.add_option("--offset", options.model.offset, "subtracted from explicit ratings");
   app.add_option("--output", options.output, "folder for users.f32 and items.f32");
   CLI11_PARSE(app, argc, argv);
-  options.model.implicit = options.solver != "explicit";
+  options.model.implicit = !options.solver.starts_with("explicit");
   try {
     return gradmill::run(options);
   } catch (const std::exception& error) {

@@ -13,8 +13,18 @@ constexpr std::int64_t kResidentFloats = 160'000;  // 640 kB, most of a core's L
 constexpr std::int64_t kGroup = 8;                 // entries whose dot products are summed together
 constexpr std::int64_t kPiece = 2 * kGroup;        // entries gathered at a time, into L1
 
-constexpr std::int64_t vector_stride(std::int64_t num_factors) {
+constexpr std::int64_t panel_stride(std::int64_t num_factors) {
   return round_up(num_factors, kCacheLineFloats);
+}
+/// Of a vector of the iteration, with a line for the bias.
+constexpr std::int64_t vector_stride(std::int64_t num_factors) {
+  return panel_stride(num_factors) + kCacheLineFloats;
+}
+
+float sum_lanes(Vec8 lanes) {
+  float sum = 0;
+  for (int lane = 0; lane < 8; ++lane) sum += lanes[lane];
+  return sum;
 }
 
 float dot(const float* a, const float* b, std::int64_t vecs) {
@@ -32,14 +42,14 @@ void axpy(float scale, const float* from, float* to, std::int64_t vecs) {
 }  // namespace
 
 std::int64_t CgBlock::capacity(std::int64_t num_factors) {
-  return kResidentFloats / (vector_stride(num_factors) + 2) / kPiece * kPiece;
+  return kResidentFloats / (panel_stride(num_factors) + 2) / kPiece * kPiece;
 }
 
 /// Rows that are whole vectors are read where they are.
 bool CgBlock::in_place(std::int64_t num_factors) { return num_factors % kLanes == 0; }
 
 std::int64_t CgBlock::memory_floats(std::int64_t num_factors) {
-  const std::int64_t copied = in_place(num_factors) ? 0 : vector_stride(num_factors);
+  const std::int64_t copied = in_place(num_factors) ? 0 : panel_stride(num_factors);
   return 4 * kRows * vector_stride(num_factors) + (kPiece + capacity(num_factors)) * (copied + 2);
 }
 
@@ -51,6 +61,8 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
       stride_(vector_stride(args.factors.cols)),
       base_stride_(row_stride(args.factors.cols)),
       vecs_((args.factors.cols + kLanes - 1) / kLanes),
+      all_vecs_(vecs_ + (equations.biases.size ? 1 : 0)),
+      bias_(vecs_ * kLanes),
       capacity_(capacity(args.factors.cols)),
       x_(memory),
       residual_(x_ + kRows * stride_),
@@ -61,7 +73,8 @@ CgBlock::CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, c
   std::fill(memory, memory + memory_floats(args.factors.cols), 0.0f);
   const std::int64_t slots_count = kPiece + capacity_;
   float* weights = product_ + kRows * stride_;
-  entries_ = {weights + 2 * slots_count, stride_, weights, weights + slots_count};
+  entries_ = {weights + 2 * slots_count, panel_stride(args.factors.cols), weights,
+              weights + slots_count};
 }
 
 void CgBlock::add(std::int64_t row) {
@@ -84,17 +97,21 @@ void CgBlock::take(std::int64_t first, std::int64_t count, std::int64_t slot) {
   for (std::int64_t i = 0; i < count; ++i)
     factors_[static_cast<std::size_t>(slot + i)] =
         in_place_ ? args_.factors.row(args_.ratings.indices[first + i])
-                  : panel.factors + i * stride_;
+                  : panel.factors + i * panel.stride;
 }
 
 /// Memory for entries from this slot on.
 EntryPanel CgBlock::slots(std::int64_t first) const {
-  return {entries_.factors + first * stride_, stride_, entries_.weights_a + first,
+  return {entries_.factors + first * entries_.stride, entries_.stride, entries_.weights_a + first,
           entries_.weights_b + first};
 }
 
 /// product_ = vectors * base, all rows at once.
 void CgBlock::multiply_base(const float* vectors) {
+  if (!base_) {
+    std::fill_n(product_, count_ * stride_, 0.0f);
+    return;
+  }
   for (std::int64_t first = 0; first < count_;) {
     const std::int64_t left = count_ - first;
     if (kTileRows > 4 && left > 4) {
@@ -157,11 +174,12 @@ void add_group(const float* const* y, Vec8 scales, float* sum, std::int64_t vecs
 }  // namespace
 
 /// Pass::residual: sum += sum of (wb - w y . vector) y; Pass::product: sum += sum of w y (y . vector);
-/// Pass::length: returns the sum of w (y . vector)^2.
+/// Pass::length: returns the sum of w (y . vector)^2. y ends with the 1 of a bias.
 template <CgBlock::Pass kPass>
 float CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
   const std::int64_t whole = row.last - row.first;
-  Vec8 lengths = {};
+  const float bias = vector[bias_];
+  Vec8 lengths = {}, bias_sums = {};
   for (std::int64_t done = 0; done < whole;) {
     const bool passing = done >= row.resident;
     const bool taking = passing || (kPass == Pass::residual && !in_place_);
@@ -174,25 +192,30 @@ float CgBlock::add_entries(const Row& row, const float* vector, float* sum) {
     const float* const* y = factors_.data() + slot;
     std::int64_t e = 0;
     for (; e + kGroup <= count; e += kGroup) {
-      const Vec8 dots = dot_group(y + e, vector, vecs_);
-      const Vec8 scales = load8(panel.weights_a + e) * dots;
-      if constexpr (kPass == Pass::length)
+      const Vec8 dots = dot_group(y + e, vector, vecs_) + bias;
+      Vec8 scales = load8(panel.weights_a + e) * dots;
+      if constexpr (kPass == Pass::length) {
         lengths += scales * dots;
-      else
-        add_group(y + e, kPass == Pass::residual ? load8(panel.weights_b + e) - scales : scales,
-                  sum, vecs_);
+      } else {
+        if (kPass == Pass::residual) scales = load8(panel.weights_b + e) - scales;
+        add_group(y + e, scales, sum, vecs_);
+        bias_sums += scales;
+      }
     }
     for (; e < count; ++e) {
-      const float one = dot(y[e], vector, vecs_), scale = panel.weights_a[e] * one;
-      if constexpr (kPass == Pass::length)
+      const float one = dot(y[e], vector, vecs_) + bias;
+      float scale = panel.weights_a[e] * one;
+      if constexpr (kPass == Pass::length) {
         lengths[0] += scale * one;
-      else
-        axpy(kPass == Pass::residual ? panel.weights_b[e] - scale : scale, y[e], sum, vecs_);
+      } else {
+        if (kPass == Pass::residual) scale = panel.weights_b[e] - scale;
+        axpy(scale, y[e], sum, vecs_);
+        bias_sums[0] += scale;
+      }
     }
   }
-  float length = 0;
-  for (int lane = 0; lane < 8; ++lane) length += lengths[lane];
-  return length;
+  if (kPass != Pass::length && biased()) sum[bias_] += sum_lanes(bias_sums);
+  return sum_lanes(lengths);
 }
 
 void CgBlock::solve() {
@@ -203,6 +226,7 @@ void CgBlock::solve() {
       std::copy_n(args_.solutions.row(rows_[i].row), k, x_ + i * stride_);
     else
       std::fill_n(x_ + i * stride_, stride_, 0.0f);
+    if (i < count_ && biased()) x_[i * stride_ + bias_] = args_.solution_biases[rows_[i].row];
   }
   multiply_base(x_);
   for (std::int64_t i = 0; i < count_; ++i)
@@ -220,8 +244,10 @@ void CgBlock::solve() {
         last_step(rows_[i], x, direction, product_ + i * stride_);
     }
   }
-  for (std::int64_t i = 0; i < count_; ++i)
+  for (std::int64_t i = 0; i < count_; ++i) {
     std::copy_n(x_ + i * stride_, k, args_.solutions.row(rows_[i].row));
+    if (biased()) args_.solution_biases[rows_[i].row] = x_[i * stride_ + bias_];
+  }
   count_ = used_ = 0;
 }
 
@@ -230,17 +256,17 @@ void CgBlock::start(Row& row, float* x, float* residual, float* direction,
   for (std::int64_t c = 0; c < stride_; ++c) residual[c] = -base_product[c] - row.ridge * x[c];
   add_entries<Pass::residual>(row, x, residual);
   std::copy_n(residual, stride_, direction);
-  row.residual_norm = dot(residual, residual, vecs_);
+  row.residual_norm = dot(residual, residual, all_vecs_);
   row.active = row.residual_norm > kConverged;
 }
 
 void CgBlock::step(Row& row, float* x, float* residual, float* direction, float* product) {
-  axpy(row.ridge, direction, product, vecs_);
+  axpy(row.ridge, direction, product, all_vecs_);
   add_entries<Pass::product>(row, direction, product);
-  const float length = row.residual_norm / dot(direction, product, vecs_);
-  axpy(length, direction, x, vecs_);
-  axpy(-length, product, residual, vecs_);
-  const float norm = dot(residual, residual, vecs_), ratio = norm / row.residual_norm;
+  const float length = row.residual_norm / dot(direction, product, all_vecs_);
+  axpy(length, direction, x, all_vecs_);
+  axpy(-length, product, residual, all_vecs_);
+  const float norm = dot(residual, residual, all_vecs_), ratio = norm / row.residual_norm;
   for (std::int64_t c = 0; c < stride_; ++c) direction[c] = residual[c] + ratio * direction[c];
   row.residual_norm = norm;
   row.active = norm > kConverged;
@@ -249,10 +275,10 @@ void CgBlock::step(Row& row, float* x, float* residual, float* direction, float*
 /// Nobody needs the residual any more, so that A's product with the direction d need not be known, only
 /// its length in it, d . A d.
 void CgBlock::last_step(Row& row, float* x, const float* direction, float* product) {
-  axpy(row.ridge, direction, product, vecs_);
+  axpy(row.ridge, direction, product, all_vecs_);
   const float squared =
-      dot(direction, product, vecs_) + add_entries<Pass::length>(row, direction, nullptr);
-  axpy(row.residual_norm / squared, direction, x, vecs_);
+      dot(direction, product, all_vecs_) + add_entries<Pass::length>(row, direction, nullptr);
+  axpy(row.residual_norm / squared, direction, x, all_vecs_);
 }
 
 }  // namespace gradmill::cpu

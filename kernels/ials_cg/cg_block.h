@@ -15,7 +15,7 @@ class CgBlock {
  public:
   static constexpr std::int64_t kRows = 8;
   static std::int64_t memory_floats(std::int64_t num_factors);
-  /// base: [k, simd::row_stride(k)], zero beyond k. args and equations (the same problem) must
+  /// base: [k, simd::row_stride(k)], zero beyond k, or null. args and equations (the same problem) must
   /// outlive the block.
   CgBlock(const IalsCgArgs& args, const NormalEquationsArgs& equations, const float* base,
           float* memory);
@@ -38,6 +38,7 @@ class CgBlock {
   static bool in_place(std::int64_t num_factors);
   EntryPanel slots(std::int64_t first) const;
   void take(std::int64_t first, std::int64_t count, std::int64_t slot);
+  bool biased() const { return equations_.biases.size > 0; }
   void multiply_base(const float* vectors);
   template <int kTile>
   void multiply_base_tile(const float* vectors, std::int64_t first);
@@ -50,7 +51,10 @@ class CgBlock {
   const IalsCgArgs& args_;
   const NormalEquationsArgs& equations_;
   const float* base_;
-  std::int64_t stride_, base_stride_, vecs_, capacity_, used_ = 0, count_ = 0;
+  std::int64_t stride_, base_stride_;
+  std::int64_t vecs_, all_vecs_;  // of factors; with the one of the bias behind them
+  std::int64_t bias_;             // where the bias is: its factor is 1 and not in memory
+  std::int64_t capacity_, used_ = 0, count_ = 0;
   Row rows_[kRows];
   float *x_, *residual_, *direction_, *product_;  // [kRows, stride_] each
   EntryPanel entries_;  // capacity_ resident ones, then those of long rows that pass by

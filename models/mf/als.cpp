@@ -40,7 +40,7 @@ AlsSolver::AlsSolver(const Context& ctx, const Context& host, Communicator& comm
       comm_(comm),
       config_(config),
       implicit_(config.algorithm == "ials"),
-      cg_(implicit_ && config.solver != "cholesky") {
+      cg_(implicit_ ? config.solver != "cholesky" : config.solver == "cg") {
   users_.rows = size.users;
   items_.rows = size.items;
   load(std::move(mine));
@@ -192,11 +192,12 @@ void AlsSolver::solve(const CsrRatings& ratings, Side& other, Side& side, double
     const std::int64_t first = rows * piece / pieces, count = rows * (piece + 1) / pieces - first;
     const CsrView<const float> csr = csr_rows(ratings.view(), first, count);
     const auto to = solutions.rows_slice(first, count);
+    const auto to_biases =
+        solution_biases.size ? solution_biases.slice(first, count) : solution_biases;
     if (cg_) {
-      ials_cg(ctx_, {csr, ratings.weights(), factors, fixed, weights(other), config_.cg_steps, to});
+      ials_cg(ctx_, {csr, ratings.weights(), factors, biases, fixed, weights(other),
+                     config_.cg_steps, to, to_biases});
     } else {
-      const auto to_biases =
-          solution_biases.size ? solution_biases.slice(first, count) : solution_biases;
       als_solve(ctx_, {csr, ratings.weights(), factors, biases, fixed, weights(other), to,
                        to_biases, failures_.view()});
     }
@@ -372,10 +373,12 @@ void AlsSolver::restored() {
 }
 
 std::string AlsSolver::describe() const {
-  const std::string name =
-      implicit_ ? (cg_ ? fmt::format("iALS, conjugate gradient ({} steps)", config_.cg_steps)
-                       : std::string("iALS, Cholesky"))
-                : std::string(config_.biases ? "ALS with biases, Cholesky" : "ALS, Cholesky");
+  const std::string name = fmt::format(
+      "{}, {}",
+      implicit_        ? "iALS"
+      : config_.biases ? "ALS with biases"
+                       : "ALS",
+      cg_ ? fmt::format("conjugate gradient ({} steps)", config_.cg_steps) : "Cholesky");
   return comm_.world_size() == 1
              ? name
              : fmt::format("{}, {}", name,

@@ -32,6 +32,7 @@ void check(const Context& gpu, const Problem& p) {
       .ratings = ratings.view(),
       .weights = {p.weighted ? weights.data() : nullptr, p.weighted ? nnz : 0, {}},
       .factors = {factors.data(), p.cols, p.k, stride, {}},
+      .biases = {},
       .base = {base.data(), p.k, p.k, p.k, {}},
       .model = {.implicit = true,
                 .alpha = 2,
@@ -39,7 +40,8 @@ void check(const Context& gpu, const Problem& p) {
                 .regularization = 0.5f,
                 .ridge_exponent = 0},
       .steps = 3,
-      .solutions = {solutions.data(), p.rows, p.k, stride, {}}};
+      .solutions = {solutions.data(), p.rows, p.k, stride, {}},
+      .solution_biases = {}};
   testing::expect_device_matches(gpu, fmt::format("ials_cg {} x {}, k {}", p.rows, p.cols, p.k),
                                  args, {2e-3, 2e-4}, ials_cg, [&](const IalsCgArgs& a) {
                                    for (std::int64_t u = 0; u < p.rows; ++u) {

@@ -123,11 +123,12 @@ inline std::vector<double> reference_als_row(const AlsSolveArgs& args, std::int6
   return reference_solve(std::move(s));
 }
 
-/// Row u's solution of ials_cg [k], from the present args.solutions[u].
+/// Row u's solution of ials_cg [m], from the present args.solutions[u] (and solution_biases[u]).
 inline std::vector<double> reference_ials_cg_row(const IalsCgArgs& args, std::int64_t u) {
   ReferenceSystem s = reference_system(args, u);
   const auto size = static_cast<std::size_t>(s.size);
-  std::vector<double> x(args.solutions.row(u), args.solutions.row(u) + s.size);
+  std::vector<double> x(args.solutions.row(u), args.solutions.row(u) + args.factors.cols);
+  if (args.biases.size) x.push_back(args.solution_biases[u]);
   if (args.ratings.offsets[u] == args.ratings.offsets[u + 1]) return std::vector<double>(size, 0.0);
   const auto multiply = [&](const std::vector<double>& v) {
     std::vector<double> product(size, 0.0);
