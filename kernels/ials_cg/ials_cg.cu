@@ -13,7 +13,7 @@ constexpr int kMostFactors = 256;
 
 struct CgWork {
   IalsCgArgs args;
-  int k, width;          // width: k rounded up to 4
+  int k, size, width;    // size: with the bias, whose factor is 1; width: rounded up to 4
   int capacity;          // ratings that fit into shared memory
   int base_values;       // floats of the base in shared memory; 0: it is read from memory
   std::int64_t longest;  // rows with more ratings are left out
@@ -37,7 +37,7 @@ __device__ inline int base_row(int row) {
 struct CgShared {
   float* y;                                   // [capacity, width]
   float* coef;                                // [capacity] weight of the rating in A
-  float* dots;                                // [capacity]
+  float* dots;                                // [capacity] weight in b when staged, then in a sum
   float *x, *residual, *direction, *product;  // [width]
   float* parts;                               // [threads]
   std::int32_t* index;                        // [capacity]
@@ -67,9 +67,14 @@ __device__ void stage(const CgWork& work, const CgShared& shared, std::int64_t b
   const IalsCgArgs& args = work.args;
   for (int s = threadIdx.x; s < count; s += blockDim.x) {
     const std::int64_t e = begin + s;
-    shared.index[s] = args.ratings.indices[e];
-    shared.coef[s] =
-        (args.weights.size ? args.weights[e] : 1.0f) * args.model.alpha * args.ratings.values[e];
+    const std::int32_t i = args.ratings.indices[e];
+    const float r = args.ratings.values[e], w = args.weights.size ? args.weights[e] : 1.0f;
+    const float a = args.model.implicit ? w * args.model.alpha * r : w;
+    shared.index[s] = i;
+    shared.coef[s] = a;
+    shared.dots[s] = args.model.implicit
+                         ? args.model.unobserved_weight + a
+                         : w * (r - args.model.offset - (args.biases.size ? args.biases[i] : 0.0f));
   }
   __syncthreads();
   const int quads = work.width / 4;
@@ -77,6 +82,7 @@ __device__ void stage(const CgWork& work, const CgShared& shared, std::int64_t b
     const int s = q / quads, f = q % quads;
     reinterpret_cast<float4*>(shared.y)[q] =
         load4(args.factors.row(shared.index[s]), 4 * f, work.k, work.vector_factors);
+    if (work.size > work.k && f == work.k / 4) shared.y[s * work.width + work.k] = 1;
   }
   __syncthreads();
 }
@@ -85,6 +91,7 @@ __device__ void stage(const CgWork& work, const CgShared& shared, std::int64_t b
 __device__ __forceinline__ float base_product(const CgWork& work, const CgShared& shared,
                                               const float* v, int j, int slice, int slices) {
   float sum = 0;
+  if (work.args.base.rows == 0) return sum;
   int i = slice;
   if (work.base_values == 0) {  // the base is symmetric: its rows serve as columns
     for (; i < work.k; i += slices) sum = fmaf(work.args.base(i, j), v[i], sum);
@@ -101,9 +108,9 @@ __device__ __forceinline__ float base_product(const CgWork& work, const CgShared
 template <bool kResidual>
 __device__ void multiply(const CgWork& work, const CgShared& shared, const float* v,
                          std::int64_t begin, std::int64_t end, float ridge_value) {
-  const int k = work.k, quads = work.width / 4;
-  const int threads = blockDim.x, slices = threads / k, slice = threadIdx.x / k,
-            j = threadIdx.x % k;
+  const int size = work.size, quads = work.width / 4;
+  const int threads = blockDim.x, slices = threads / size, slice = threadIdx.x / size,
+            j = threadIdx.x % size;
   float sum = slice < slices ? base_product(work, shared, v, j, slice, slices) : 0;
   if (kResidual) sum = -sum;
   const bool resident = end - begin <= work.capacity;
@@ -121,8 +128,7 @@ __device__ void multiply(const CgWork& work, const CgShared& shared, const float
       dot = lane_sum<kDotLanes>(dot);
       if (part == 0 && s < count) {
         const float scaled = shared.coef[s] * dot;
-        shared.dots[s] =
-            kResidual ? work.args.model.unobserved_weight + shared.coef[s] - scaled : scaled;
+        shared.dots[s] = kResidual ? shared.dots[s] - scaled : scaled;
       }
     }
     __syncthreads();
@@ -133,9 +139,9 @@ __device__ void multiply(const CgWork& work, const CgShared& shared, const float
   }
   shared.parts[threadIdx.x] = sum;
   __syncthreads();
-  if (threadIdx.x < k) {
+  if (threadIdx.x < size) {
     float total = (kResidual ? -ridge_value : ridge_value) * v[j];
-    for (int g = 0; g < slices; ++g) total += shared.parts[g * k + j];
+    for (int g = 0; g < slices; ++g) total += shared.parts[g * size + j];
     shared.product[j] = total;
   }
   __syncthreads();
@@ -148,37 +154,42 @@ __device__ float dot(const float* a, const float* b, int k) {
   return lane_sum(sum);
 }
 
+/// Value j of a row's solution, the last one its bias.
+__device__ inline float& solution(const CgWork& work, std::int64_t row, int j) {
+  return j < work.k ? work.args.solutions(row, j) : work.args.solution_biases[row];
+}
+
 /// All steps of one row.
-__device__ void solve_row(const CgWork& work, const CgShared& shared, std::int64_t begin,
-                          std::int64_t end, float* solution) {
+__device__ void solve_row(const CgWork& work, const CgShared& shared, std::int64_t row,
+                          std::int64_t begin, std::int64_t end) {
   const IalsCgArgs& args = work.args;
-  const int k = work.k;
+  const int size = work.size;
   const float ridge_value = ridge(args.model, end - begin);
   __syncthreads();
-  if (threadIdx.x < k) shared.x[threadIdx.x] = solution[threadIdx.x];
+  if (threadIdx.x < size) shared.x[threadIdx.x] = solution(work, row, threadIdx.x);
   if (end - begin <= work.capacity) stage(work, shared, begin, static_cast<int>(end - begin));
   __syncthreads();
   multiply<true>(work, shared, shared.x, begin, end, ridge_value);
-  if (threadIdx.x < k)
+  if (threadIdx.x < size)
     shared.residual[threadIdx.x] = shared.direction[threadIdx.x] = shared.product[threadIdx.x];
   __syncthreads();
-  float old = dot(shared.residual, shared.residual, k);
+  float old = dot(shared.residual, shared.residual, size);
   for (int step = 0; step < args.steps && old > kConverged; ++step) {
     multiply<false>(work, shared, shared.direction, begin, end, ridge_value);
-    const float length = old / dot(shared.direction, shared.product, k);
-    if (threadIdx.x < k) {
+    const float length = old / dot(shared.direction, shared.product, size);
+    if (threadIdx.x < size) {
       shared.x[threadIdx.x] += length * shared.direction[threadIdx.x];
       shared.residual[threadIdx.x] -= length * shared.product[threadIdx.x];
     }
     __syncthreads();
-    const float now = dot(shared.residual, shared.residual, k);
-    if (threadIdx.x < k)
+    const float now = dot(shared.residual, shared.residual, size);
+    if (threadIdx.x < size)
       shared.direction[threadIdx.x] =
           shared.residual[threadIdx.x] + now / old * shared.direction[threadIdx.x];
     old = now;
     __syncthreads();
   }
-  if (threadIdx.x < k) solution[threadIdx.x] = shared.x[threadIdx.x];
+  if (threadIdx.x < size) solution(work, row, threadIdx.x) = shared.x[threadIdx.x];
 }
 
 /// Blocks take the next share of the line of rows as they become free, and its rows one at a time.
@@ -187,8 +198,8 @@ __global__ __launch_bounds__(kMostThreads, 1) void ials_cg_kernel(CgWork work) {
   const CgShared shared(reinterpret_cast<float*>(memory), work);
   const IalsCgArgs& args = work.args;
   const int k = work.k;
-  if (threadIdx.x < work.width - k)  // what pads the vectors
-    shared.x[k + threadIdx.x] = shared.direction[k + threadIdx.x] = 0;
+  if (threadIdx.x < work.width - work.size)  // what pads the vectors
+    shared.x[work.size + threadIdx.x] = shared.direction[work.size + threadIdx.x] = 0;
   for (int r = threadIdx.x / kWarp; work.base_values && r < k; r += blockDim.x / kWarp)
     for (int c = threadIdx.x % kWarp; c < min(k, (r / kStrip + 1) * kStrip); c += kWarp)
       shared.base[base_row(r) + c] = args.base(r, c);
@@ -202,11 +213,10 @@ __global__ __launch_bounds__(kMostThreads, 1) void ials_cg_kernel(CgWork work) {
       const std::int64_t begin = args.ratings.offsets[item.row];
       const std::int64_t end = args.ratings.offsets[item.row + 1];
       if (end - begin > work.longest) continue;
-      float* solution = args.solutions.row(item.row);
       if (begin < end)
-        solve_row(work, shared, begin, end, solution);
-      else if (threadIdx.x < k)
-        solution[threadIdx.x] = 0;
+        solve_row(work, shared, item.row, begin, end);
+      else if (threadIdx.x < work.size)
+        solution(work, item.row, threadIdx.x) = 0;
     }
   }
 }
@@ -224,7 +234,7 @@ CgBlockShape divide_shared_memory(const Context& ctx, CgWork& work) {
   cuda_check(
       cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, ctx.device().ordinal),
       "ask for the shared memory of a block");
-  work.base_values = base_start(ceil_div(work.k, kStrip));
+  work.base_values = work.args.base.rows ? base_start(ceil_div(work.k, kStrip)) : 0;
   const std::size_t least =
       sizeof(float) * static_cast<std::size_t>(work.base_values) + kLeastBytes;
   CgBlockShape shape = kHalf;
@@ -251,13 +261,14 @@ void ials_cg(const Context& ctx, const IalsCgArgs& args) {
   CgWork work{};
   work.args = args;
   work.k = static_cast<int>(args.factors.cols);
-  work.width = ceil_div(work.k, 4) * 4;
+  work.size = work.k + (args.biases.size ? 1 : 0);
+  work.width = ceil_div(work.size, 4) * 4;
   work.vector_factors = has_vector_rows(args.factors.data, args.factors.stride);
   const CgBlockShape shape = divide_shared_memory(ctx, work);
   RowSystems formed(NormalEquationsArgs{.ratings = args.ratings,
                                         .weights = args.weights,
                                         .factors = args.factors,
-                                        .biases = {},
+                                        .biases = args.biases,
                                         .base = args.base,
                                         .model = args.model,
                                         .add_ridge = true,
@@ -281,7 +292,8 @@ void ials_cg(const Context& ctx, const IalsCgArgs& args) {
   }
   formed.least_row = work.longest + 1;
   if (args.ratings.nnz >= formed.least_row)
-    launch_row_systems(ctx, formed, StepRows{args.solutions, args.steps}, kPartialBytes);
+    launch_row_systems(ctx, formed, StepRows{args.solutions, args.solution_biases, args.steps},
+                       kPartialBytes);
 }
 
 }  // namespace gradmill::cuda
