@@ -40,7 +40,7 @@ AlsSolver::AlsSolver(const Context& ctx, const Context& host, Communicator& comm
       comm_(comm),
       config_(config),
       implicit_(config.algorithm == "ials"),
-      cg_(implicit_ ? config.solver != "cholesky" : config.solver == "cg") {
+      cg_(solves_by_cg(config)) {
   users_.rows = size.users;
   items_.rows = size.items;
   load(std::move(mine));

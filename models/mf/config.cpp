@@ -32,6 +32,10 @@ MfConfig with_defaults(MfConfig c) {
   return c;
 }
 
+bool solves_by_cg(const MfConfig& c) {
+  return c.solver == "cg" || (c.algorithm == "ials" && c.solver == "auto");
+}
+
 void validate(const MfConfig& c) {
   one_of("algorithm", c.algorithm, {"als", "sgd", "ials"});
   one_of("solver", c.solver, {"auto", "cholesky", "cg"});
@@ -44,15 +48,12 @@ void validate(const MfConfig& c) {
   in_range("cg_steps", c.cg_steps, 1, 1000);
   in_range("learning_rate", c.learning_rate, 1e-9, 100);
   in_range("init_stddev", c.init_stddev, 0, 100);
-  expect(!(c.algorithm == "als" && c.solver == "cg"), ErrorKind::usage,
-         "model.solver = \"cg\" is for algorithm \"ials\"; algorithm \"als\" solves with cholesky");
   expect(!(c.algorithm != "sgd" && c.exchange == "reduce" && c.ridge_exponent != 0 &&
            c.ridge_exponent != 1),
          ErrorKind::usage, "model.exchange = \"reduce\" needs model.ridge_exponent 0 or 1, not {}",
          c.ridge_exponent);
   expect(
-      !(c.algorithm == "ials" && c.exchange == "reduce" && c.solver != "cholesky"),
-      ErrorKind::usage,
+      !(c.algorithm != "sgd" && c.exchange == "reduce" && solves_by_cg(c)), ErrorKind::usage,
       "model.exchange = \"reduce\" sums normal equations, so it needs model.solver = \"cholesky\"");
 }
 

@@ -8,7 +8,7 @@ namespace gradmill {
 
 struct MfConfig {
   std::string algorithm = "als";  // als (explicit), sgd (explicit, biased), ials (implicit)
-  std::string solver = "auto";    // ials: cholesky, cg, auto (cg); als: cholesky
+  std::string solver = "auto";    // als, ials: cholesky, cg, auto (als: cholesky, ials: cg)
   int num_factors = 64;           // 1 .. 256
   bool biases = true;             // als: user and item biases (sgd always has them)
   double regularization = -1;     // l2 of factors and biases; negative: als 0.1, sgd 0.1, ials 0.01
@@ -17,7 +17,7 @@ struct MfConfig {
       1;             // als, ials: l2 of a row is regularization * (its ratings + offset)^exponent
   double alpha = 1;  // ials: confidence of a rating r is unobserved_weight + alpha r
   double unobserved_weight = 0.4;  // ials: weight of the pairs that were not observed
-  int cg_steps = 3;                // ials with cg
+  int cg_steps = 3;                // als, ials with cg
   double learning_rate = 0.1;      // sgd
   bool adagrad = true;             // sgd: one adaptive rate a row
   double init_stddev =
@@ -28,6 +28,9 @@ struct MfConfig {
 
 /// Negative values replaced by the algorithm's defaults.
 MfConfig with_defaults(MfConfig config);
+
+/// Whether rows of als and ials are solved by conjugate gradient steps.
+bool solves_by_cg(const MfConfig& config);
 
 /// Of a config with_defaults: throws ErrorKind::usage naming the key, its value and what is allowed.
 void validate(const MfConfig& config);
