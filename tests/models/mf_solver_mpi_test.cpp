@@ -94,10 +94,13 @@ void compare_all(const Context& ctx) {
   const MfProblem problem = mf_problem(90, 41, 0.35, 5);
   compare(ctx, config_of("als", "auto", "gather"), problem, 1e-5);
   compare(ctx, config_of("als", "auto", "reduce"), problem, 1e-5);
-  MfConfig plain = config_of("als", "auto", "reduce");
-  plain.biases = false;
-  plain.ridge_exponent = 0;
-  compare(ctx, plain, problem, 1e-5);
+  compare(ctx, config_of("als", "cg", "gather"), problem, 1e-5);
+  for (const bool reduce : {true, false}) {
+    MfConfig plain = config_of("als", reduce ? "cholesky" : "cg", reduce ? "reduce" : "gather");
+    plain.biases = false;
+    plain.ridge_exponent = 0;
+    compare(ctx, plain, problem, 1e-5);
+  }
   compare(ctx, config_of("ials", "cholesky", "gather"), problem, 1e-5);
   compare(ctx, config_of("ials", "cholesky", "reduce"), problem, 1e-5);
   compare(ctx, config_of("ials", "cg", "gather"), problem, 1e-5);
@@ -113,6 +116,7 @@ TEST(MfSolverMpi, SgdGivesTheSameBitsOnAnyNumberOfRanks) {
 TEST(MfSolverMpi, MoreRanksThanRows) {
   const MfProblem problem = mf_problem(3, 2, 0.9, 7);
   compare(Context::cpu(1), config_of("als", "auto", "gather"), problem, 1e-5);
+  compare(Context::cpu(1), config_of("als", "cg", "gather"), problem, 1e-5);
   compare(Context::cpu(1), config_of("als", "auto", "reduce"), problem, 1e-5);
   compare(Context::cpu(1), config_of("sgd", "auto", "auto"), problem, 0);
 }

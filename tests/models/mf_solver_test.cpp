@@ -86,6 +86,20 @@ TEST_P(MfSolverTest, AFoldedInUserGetsWhatAHalfStepWouldGive) {
       EXPECT_NEAR(folded.factors.view()(u, c), model.users(u, c), 0.05) << u << ' ' << c;
 }
 
+TEST_P(MfSolverTest, ConjugateGradientsLearnWhatExactSolutionsDo) {
+  if (GetParam() == "sgd") GTEST_SKIP() << "SGD solves no rows";
+  MfConfig exact = config_of(GetParam()), steps = exact;
+  exact.solver = "cholesky";
+  steps.solver = "cg";
+  const auto a = solver(exact), b = solver(steps);
+  for (int epoch = 0; epoch < 10; ++epoch) {
+    a->run_epoch(epoch);
+    b->run_epoch(epoch);
+  }
+  EXPECT_NE(bits(*a), bits(*b));
+  EXPECT_NEAR(b->loss(), a->loss(), 0.02 * a->loss());
+}
+
 INSTANTIATE_TEST_SUITE_P(Algorithms, MfSolverTest, ::testing::Values("als", "sgd", "ials"));
 
 TEST(SgdSolver, AWeightOfTwoCountsLikeTheRatingTwice) {
@@ -152,6 +166,17 @@ TEST(MfConfig, ValuesOutOfRangeAreNamed) {
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::usage);
     EXPECT_NE(std::string(e.what()).find("num_factors"), std::string::npos);
+  }
+}
+
+TEST(MfConfig, NormalEquationsThatAreReducedAreSolvedExactly) {
+  for (const char* algorithm : {"als", "ials"}) {
+    MfConfig config = config_of(algorithm);
+    config.exchange = "reduce";
+    config.solver = "cholesky";
+    EXPECT_NO_THROW(validate(config));
+    config.solver = "cg";
+    EXPECT_THROW(validate(config), Error);
   }
 }
 
