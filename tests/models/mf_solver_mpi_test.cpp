@@ -91,15 +91,17 @@ MfConfig config_of(const char* algorithm, const char* solver, const char* exchan
 }
 
 void compare_all(const Context& ctx) {
+  // Steps that have not converged carry a device's rounding on.
+  const double steps = ctx.is_cuda() ? 1e-4 : 1e-5;
   const MfProblem problem = mf_problem(90, 41, 0.35, 5);
   compare(ctx, config_of("als", "auto", "gather"), problem, 1e-5);
   compare(ctx, config_of("als", "auto", "reduce"), problem, 1e-5);
-  compare(ctx, config_of("als", "cg", "gather"), problem, 1e-5);
+  compare(ctx, config_of("als", "cg", "gather"), problem, steps);
   for (const bool reduce : {true, false}) {
     MfConfig plain = config_of("als", reduce ? "cholesky" : "cg", reduce ? "reduce" : "gather");
     plain.biases = false;
     plain.ridge_exponent = 0;
-    compare(ctx, plain, problem, 1e-5);
+    compare(ctx, plain, problem, reduce ? 1e-5 : steps);
   }
   compare(ctx, config_of("ials", "cholesky", "gather"), problem, 1e-5);
   compare(ctx, config_of("ials", "cholesky", "reduce"), problem, 1e-5);

@@ -174,9 +174,9 @@ TEST(MfConfig, NormalEquationsThatAreReducedAreSolvedExactly) {
     MfConfig config = config_of(algorithm);
     config.exchange = "reduce";
     config.solver = "cholesky";
-    EXPECT_NO_THROW(validate(config));
+    EXPECT_NO_THROW(validate(with_defaults(config)));
     config.solver = "cg";
-    EXPECT_THROW(validate(config), Error);
+    EXPECT_THROW(validate(with_defaults(config)), Error);
   }
 }
 
