@@ -28,6 +28,7 @@ class Parameters {
   std::int64_t penalized() const {
     return penalized_;
   }  // elements of penalized tensors, padding included
+  std::int64_t offset(std::size_t tensor) const { return offsets_[tensor]; }
   /// A tensor within `flat`, which has the layout of values() (averages, an optimizer's slots).
   MatrixView<float> within(VectorView<float> flat, std::size_t tensor) const;
   MatrixView<float> values(std::size_t tensor);

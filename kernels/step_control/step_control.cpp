@@ -31,7 +31,7 @@ double squares_of(const Context& ctx, const float* values, std::int64_t size) {
 void cpu::step_control(const Context& ctx, const StepControlArgs& args) {
   double squares = 0;
   for (const StepControlArgs::Part& part : args.parts)
-    squares += squares_of(ctx, part.values.data, used(part));
+    squares += (part.counts ? 1.0 : 0.0) * squares_of(ctx, part.values.data, used(part));
   decide_step(args, squares);
 }
 

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kThreads)
   double sum = 0;
   for (std::int64_t e = first + threadIdx.x; e < last; e += kThreads)
     sum += static_cast<double>(part.values[e]) * part.values[e];
-  sum = block_sum<kThreads>(sum);
+  sum = (part.counts ? 1.0 : 0.0) * block_sum<kThreads>(sum);
   // The block that comes last adds up what all have left, in order of the chunks.
   __shared__ bool is_last;
   if (threadIdx.x == 0) {

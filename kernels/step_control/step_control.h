@@ -23,6 +23,7 @@ struct StepControlArgs {
     VectorView<const float> values;
     VectorView<const std::int64_t> count;
     std::int64_t each = 1;
+    bool counts = true;  // in the norm; else it only must be finite
   };
   static constexpr int kParts = 3;
   Part parts[kParts];  // the gradient, and more

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
+#include "kernels/pair_dots/pair_dots.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -16,14 +18,41 @@ Activation activation_of(const std::string& name) {
   return Activation::identity;
 }
 
+GemmPrecision precision_of(const std::string& name) {
+  if (name == "tf32") return GemmPrecision::tf32;
+  if (name == "bf16") return GemmPrecision::bf16;
+  return name == "fp16" ? GemmPrecision::fp16 : GemmPrecision::fp32;
+}
+
+/// Errors: ErrorKind::usage naming what there is.
+std::vector<std::string> frozen_parts(const MlpConfig& config, const MlpArchitecture& a) {
+  std::vector<std::string> parts{"output"}, frozen;
+  for (std::size_t l = 0; l < a.hidden.size(); ++l) parts.push_back("hidden." + std::to_string(l));
+  if (config.wide) parts.push_back("wide");
+  if (a.fields > 0) parts.push_back("embedding");
+  if (a.projects()) parts.push_back("interaction");
+  std::string_view left = config.freeze;
+  while (!left.empty()) {
+    const std::size_t comma = left.find(',');
+    std::string part(left.substr(0, comma));
+    left = comma == std::string_view::npos ? std::string_view{} : left.substr(comma + 1);
+    std::erase(part, ' ');
+    expect(std::find(parts.begin(), parts.end(), part) != parts.end(), ErrorKind::usage,
+           "train.freeze names \"{}\"; this model has {}", part, fmt::join(parts, ", "));
+    frozen.push_back(std::move(part));
+  }
+  expect(frozen.size() < parts.size(), ErrorKind::usage,
+         "train.freeze names all parts of the model: nothing would be trained");
+  return frozen;
+}
 }  // namespace
 
 OptimizerKind mlp_optimizer(const std::string& name) {
   if (name == "sgd") return OptimizerKind::sgd;
   if (name == "adagrad") return OptimizerKind::adagrad;
   if (name == "adam") return OptimizerKind::adam;
-  require(name == "adamw", "optimizer {}", name);
-  return OptimizerKind::adamw;
+  require(name == "adamw" || name == "lamb", "optimizer {}", name);
+  return OptimizerKind::adamw;  // what rows of embeddings take with lamb
 }
 
 Loss mlp_loss(const MlpConfig& config, int num_classes) {
@@ -55,12 +84,25 @@ MlpArchitecture mlp_architecture(const MlpConfig& config, const MlpShape& shape,
                                  const MlpColumns& columns) {
   MlpArchitecture a;
   a.dense = columns.dense;
-  a.inputs = columns.dense + columns.fields * embedding_dim(config, columns);
+  a.fields = columns.fields;
+  a.embedding_dim = embedding_dim(config, columns);
+  a.dot_interaction = config.interaction == "dot";
+  const std::int64_t n = a.vectors();
+  expect(
+      !a.dot_interaction || (a.fields > 0 && n > 1), ErrorKind::usage,
+      "model.interaction is \"dot\", which is of pairs of embeddings, and of {} categorical and {} "
+      "numeric columns there are none",
+      columns.fields, columns.dense);
+  a.inputs =
+      a.first_embedding() + a.fields * a.embedding_dim + (a.dot_interaction ? num_pairs(n) : 0);
   a.hidden = hidden_widths(config);
   a.outputs = shape.outputs;
   a.activation = activation_of(config.activation);
   a.dropout = static_cast<float>(config.dropout);
   a.layer_norm = config.norm == "layer";
+  a.batch_norm = config.norm == "batch";
+  a.precision = precision_of(config.precision);
+  a.frozen = frozen_parts(config, a);
   a.residual = config.residual;
   a.wide = config.wide;
   return a;

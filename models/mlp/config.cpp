@@ -50,7 +50,8 @@ MlpConfig with_defaults(MlpConfig c) {
   if (c.learning_rate < 0) {
     if (c.optimizer == "sgd") c.learning_rate = 0.05;
     if (c.optimizer == "adagrad") c.learning_rate = 0.05;
-    if (c.optimizer == "adam" || c.optimizer == "adamw") c.learning_rate = 1e-3;
+    if (c.optimizer == "adam" || c.optimizer == "adamw" || c.optimizer == "lamb")
+      c.learning_rate = 1e-3;
   }
   if (c.embedding_optimizer == "auto")
     c.embedding_optimizer = c.optimizer == "adagrad" ? "rowwise_adagrad" : "same";
@@ -61,8 +62,8 @@ void validate(const MlpConfig& c) {
   hidden_widths(c);
   one_of("model.activation", c.activation, {"relu", "gelu", "silu", "tanh", "identity"});
   in_range("model.dropout", c.dropout, 0, 0.99);
-  one_of("model.norm", c.norm, {"none", "layer"});
-  one_of("model.interaction", c.interaction, {"none"});
+  one_of("model.norm", c.norm, {"none", "layer", "batch"});
+  one_of("model.interaction", c.interaction, {"none", "dot"});
   in_range("model.embedding_dim", c.embedding_dim, 0, 4096);
   one_of("model.bag", c.bag, {"sum", "mean"});
   one_of("model.sparse_rows", c.sparse_rows, {"auto", "dense", "embedding"});
@@ -70,7 +71,9 @@ void validate(const MlpConfig& c) {
          {"auto", "squared", "logistic", "softmax", "huber", "quantile", "poisson"});
   if (c.loss == "huber") in_range("loss.parameter", c.loss_parameter, 1e-9, 1e9);
   if (c.loss == "quantile") in_range("loss.parameter", c.loss_parameter, 1e-6, 1 - 1e-6);
-  one_of("optimizer.kind", c.optimizer, {"sgd", "adagrad", "adam", "adamw"});
+  one_of("optimizer.kind", c.optimizer, {"sgd", "adagrad", "adam", "adamw", "lamb"});
+  expect(c.optimizer != "lamb" || c.l1 == 0, ErrorKind::usage,
+         "optimizer.l1 is {}; \"lamb\" has no l1", c.l1);
   one_of("optimizer.embedding", c.embedding_optimizer, {"auto", "rowwise_adagrad", "same"});
   in_range("optimizer.learning_rate", c.learning_rate, 1e-9, 1e6);
   in_range("optimizer.l1", c.l1, 0, 1e12);
@@ -84,14 +87,18 @@ void validate(const MlpConfig& c) {
   in_range("train.global_batch", static_cast<double>(c.global_batch), 1, 1e9);
   in_range("train.accumulate", static_cast<double>(c.accumulate), 1, 1e6);
   one_of("optimizer.schedule", c.schedule,
-         {"constant", "linear", "cosine", "step", "inverse_sqrt", "one_cycle"});
+         {"constant", "linear", "cosine", "step", "inverse_sqrt", "one_cycle", "plateau"});
+  in_range("optimizer.plateau_factor", c.plateau_factor, 1e-6, 1);
+  in_range("optimizer.plateau_patience", static_cast<double>(c.plateau_patience), 1, 1e9);
   in_range("train.epochs", static_cast<double>(c.planned_epochs), 0, 1e15);
   in_range("optimizer.warmup_steps", static_cast<double>(c.warmup_steps), 0, 1e15);
   in_range("optimizer.clip_norm", c.clip_norm, 0, 1e30);
   in_range("optimizer.average_decay", c.average_decay, 0, 0.9999999);
-  one_of("train.precision", c.precision, {"fp32"});
-  expect(c.freeze.empty(), ErrorKind::usage,
-         "train.freeze is \"{}\"; freezing layers is not built yet", c.freeze);
+  one_of("train.precision", c.precision, {"fp32", "tf32", "bf16", "fp16"});
+  expect(c.norm != "batch" || c.accumulate == 1, ErrorKind::usage,
+         "train.accumulate is {}; batch norm is over whole batches: set it to 1, or model.norm to "
+         "\"layer\"",
+         c.accumulate);
   one_of("train.on_nonfinite", c.on_nonfinite, {"abort", "skip"});
 }
 

@@ -15,7 +15,7 @@ struct MlpConfig {
   bool residual = false;            // adds a hidden layer's input where widths agree
   bool wide = false;                // a linear model of all features beside the network
   std::string interaction =
-      "none";  // none, dot: products of all pairs of embeddings (and the dense part)
+      "none";  // none, dot: products of all pairs of embeddings and a projection of the dense part
   int embedding_dim =
       0;  // 0: min(64, 4 rounded-up fourth roots of the categories), the same for all
   std::string bag = "sum";  // of several values of one field: sum, mean
@@ -39,11 +39,13 @@ struct MlpConfig {
       "constant";  // constant, linear, cosine, step, inverse_sqrt, one_cycle, plateau
   std::int64_t planned_epochs = 0;  // of the run, for schedules that end; 0: constant
   std::int64_t warmup_steps = 0;
-  double clip_norm = 0;  // 0: no clipping
+  double plateau_factor = 0.1;        // what a plateau multiplies the rate by
+  std::int64_t plateau_patience = 5;  // epochs without a lower training loss that make one
+  double clip_norm = 0;               // 0: no clipping
   double average_decay =
       0;  // exponential moving average of the weights, used for prediction; 0: none
-  std::string precision = "fp32";  // fp32, tf32, bf16, fp16
-  std::string freeze;              // names of tensors that stay as they are: "hidden.0,embedding"
+  std::string precision = "fp32";      // fp32, tf32, bf16, fp16
+  std::string freeze;                  // parts that stay as they are: "hidden.0,embedding"
   std::string on_nonfinite = "abort";  // abort, skip
 };
 

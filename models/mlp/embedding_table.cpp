@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/embedding_average/embedding_average.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
 
@@ -44,7 +45,38 @@ EmbeddingTable::EmbeddingTable(const Context& ctx, Communicator& comm, Options o
   table_.upload({values.data(), values.size()});
   slots_.zero();
   seen_.zero();
+  if (options_.average_decay > 0) {
+    averages_ = Buffer<float>(ctx, table_.size());
+    averaged_at_ = Buffer<std::int32_t>(ctx, options_.rows);
+    averaged_at_.zero();
+    restart_averages();
+  }
   ctx.synchronize();
+}
+
+void EmbeddingTable::restart_averages() {
+  if (!averages_.empty()) copy<float>(ctx_, averages_.view(), table_.view());
+}
+
+MatrixView<float> EmbeddingTable::averages(VectorView<const double> state) {
+  if (averages_.empty()) return values();
+  EmbeddingUpdateArgs all;
+  all.state = state;
+  average(all);
+  return averages_.matrix(options_.rows, options_.dim, options_.dim);
+}
+
+/// Of the rows that a step is about to change, or of all.
+void EmbeddingTable::average(const EmbeddingUpdateArgs& step) {
+  EmbeddingAverageArgs args;
+  args.ids = step.ids;
+  args.count = step.count;
+  args.state = step.state;
+  args.decay = options_.average_decay;
+  args.table = values();
+  args.averages = averages_.matrix(options_.rows, options_.dim, options_.dim);
+  args.at = averaged_at_.view();
+  embedding_average(ctx_, args);
 }
 
 void EmbeddingTable::reserve(std::int64_t max_entries) {
@@ -90,6 +122,7 @@ void EmbeddingTable::step_with(EmbeddingUpdateArgs args, const OptimizerStep& op
   args.table = values();
   if (slot_columns_ > 0) args.slots = slots_.matrix(options_.rows, slot_columns_, slot_columns_);
   args.seen = seen_.view();
+  if (!averages_.empty()) average(args);
   embedding_update(ctx_, args);
 }
 
@@ -145,12 +178,18 @@ void EmbeddingTable::apply(const OptimizerStep& optimizer, VectorView<const doub
   step_with(args, optimizer, state);
 }
 
-void EmbeddingTable::add_model(std::vector<StateTensor>& tensors) {
-  tensors.push_back(StateTensor::whole(options_.name, values()));
+void EmbeddingTable::add_model(std::vector<StateTensor>& tensors, VectorView<const double> state) {
+  tensors.push_back(StateTensor::whole(options_.name, averages(state)));
 }
 
 void EmbeddingTable::add_state(std::vector<StateTensor>& tensors) {
-  add_model(tensors);
+  tensors.push_back(StateTensor::whole(options_.name, values()));
+  if (!averages_.empty()) {
+    tensors.push_back(StateTensor::whole(
+        "averages." + options_.name, averages_.matrix(options_.rows, options_.dim, options_.dim)));
+    tensors.push_back(StateTensor::whole("averages." + options_.name + ".at",
+                                         averaged_at_.matrix(options_.rows, 1, 1)));
+  }
   if (slot_columns_ > 0)
     tensors.push_back(StateTensor::whole(
         "optimizer." + options_.name, slots_.matrix(options_.rows, slot_columns_, slot_columns_)));

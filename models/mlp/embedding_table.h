@@ -20,6 +20,7 @@ class EmbeddingTable {
     bool row_wise = false;    // row-wise Adagrad; else `optimizer`, lazily
     OptimizerStep optimizer;  // its kind and momentum decide the slots
     float limit = 0;          // rows begin uniform in [-limit, limit)
+    float average_decay = 0;  // of a moving average of the rows; 0: none
     std::uint32_t draw = 0;   // tells tables apart
   };
   EmbeddingTable(const Context& ctx, Communicator& comm, Options options, std::uint64_t seed);
@@ -27,6 +28,10 @@ class EmbeddingTable {
   /// Room for batches of so many entries, so that a step on one rank allocates nothing.
   void reserve(std::int64_t max_entries);
 
+  /// The averages as of now, or the rows if there are none.
+  MatrixView<float> averages(VectorView<const double> state);
+  /// Averages begin at the rows as they are.
+  void restart_averages();
   MatrixView<float> values() { return table_.matrix(options_.rows, options_.dim, options_.dim); }
   /// The optimizer's step with gradient [B, F dim] of what was looked up, as `state` (StepState) says; one rank
   /// only.
@@ -40,12 +45,13 @@ class EmbeddingTable {
   StepControlArgs::Part sums() { return {sums_.view(), count_.view(), options_.dim}; }
   void apply(const OptimizerStep& optimizer, VectorView<const double> state);
 
-  /// The rows themselves; those and the optimizer's slots.
-  void add_model(std::vector<StateTensor>& tensors);
+  /// What predictions use; rows, averages and the optimizer's slots.
+  void add_model(std::vector<StateTensor>& tensors, VectorView<const double> state);
   void add_state(std::vector<StateTensor>& tensors);
   std::int64_t bytes_exchanged() const { return bytes_exchanged_; }
 
  private:
+  void average(const EmbeddingUpdateArgs& args);
   void sort(const EmbeddingBags& bags);
   void add_up(const EmbeddingBags& bags, MatrixView<const float> gradient);
   EmbeddingUpdateArgs sorted_args(const EmbeddingBags& bags, MatrixView<const float> gradient);
@@ -56,8 +62,8 @@ class EmbeddingTable {
   Communicator& comm_;
   const Options options_;
   const std::int64_t slot_columns_;
-  Buffer<float> table_, slots_;
-  Buffer<std::int32_t> seen_;
+  Buffer<float> table_, slots_, averages_;
+  Buffer<std::int32_t> seen_, averaged_at_;
   // Entries of a batch by row.
   Buffer<std::int32_t> ids_, order_, bag_of_;
   Buffer<std::int64_t> starts_, count_;

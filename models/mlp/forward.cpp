@@ -8,19 +8,20 @@
 
 namespace gradmill {
 
-MatrixView<const float> mlp_input(const Context& ctx, const MlpBatch& batch,
-                                  const MlpTables& tables, MatrixView<float> input,
-                                  MatrixView<float> margins) {
+MatrixView<const float> mlp_input(const Context& ctx, const MlpBatch& batch, MlpNetwork& network,
+                                  VectorView<float> parameters, const MlpTables& tables,
+                                  MatrixView<float> input, MatrixView<float> margins) {
   if (tables.embedding.rows == 0) return batch.dense;
-  const std::int64_t dense = batch.dense.cols;
+  const std::int64_t dense = batch.dense.cols, first = network.architecture().first_embedding();
   if (dense > 0)
     ctx.copy_rows(input.data, input.stride, batch.dense.data, batch.dense.stride, dense,
                   batch.rows);
-  embedding_gather(
-      ctx, {batch.bags,
-            tables.embedding,
-            {input.data + dense, batch.rows, input.cols - dense, input.stride, input.device}});
+  embedding_gather(ctx, {batch.bags,
+                         tables.embedding,
+                         {input.data + first, batch.rows, batch.bags.fields * tables.embedding.cols,
+                          input.stride, input.device}});
   if (tables.wide.rows > 0) embedding_gather(ctx, {batch.wide_bags, tables.wide, margins});
+  network.interact(input, parameters);
   return input;
 }
 
@@ -41,8 +42,9 @@ void mlp_predict(const Context& ctx, MlpBatchRing& batches, MlpNetwork& network,
     positions.assign(static_cast<std::size_t>(count), 0);
     const MlpBatch batch = batches.make(rows, chosen, positions, false, {});
     const MatrixView<float> margins{space.margins.data, count, outputs, outputs, ctx.device()};
-    const MatrixView<const float> input = mlp_input(
-        ctx, batch, tables, {space.input.data, count, inputs, inputs, ctx.device()}, margins);
+    const MatrixView<const float> input =
+        mlp_input(ctx, batch, network, parameters, tables,
+                  {space.input.data, count, inputs, inputs, ctx.device()}, margins);
     network.forward(input, parameters, {}, tables.wide.rows > 0, margins);
     batches.release(batch);
     copy_bytes(ctx, host.data(), Device{}, margins.data, ctx.device(),

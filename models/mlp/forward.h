@@ -14,11 +14,11 @@ struct MlpTables {
 /// Rows of a pass of predictions.
 inline constexpr std::int64_t kPredictRows = 1024;
 
-/// x_0 of a batch: its dense columns and what its bags give, in `input` [B, inputs]; without embeddings the batch's
-/// own dense matrix. margins [B, outputs] = what the wide part's bags give, if there is a wide table.
-MatrixView<const float> mlp_input(const Context& ctx, const MlpBatch& batch,
-                                  const MlpTables& tables, MatrixView<float> input,
-                                  MatrixView<float> margins);
+/// x_0 of a batch: its dense columns, what its bags give and the interaction of those, in `input` [B, inputs]; without
+/// embeddings the batch's own dense matrix. margins [B, outputs] = what the wide part's bags give, if there is a wide table.
+MatrixView<const float> mlp_input(const Context& ctx, const MlpBatch& batch, MlpNetwork& network,
+                                  VectorView<float> parameters, const MlpTables& tables,
+                                  MatrixView<float> input, MatrixView<float> margins);
 
 /// Memory of predictions on the device, kPredictRows of each.
 struct MlpPredictSpace {

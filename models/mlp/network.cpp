@@ -4,12 +4,14 @@
 #include <cmath>
 
 #include "kernels/dropout/dropout.h"
-#include "kernels/gemm/gemm.h"
-#include "kernels/layer_norm/layer_norm.h"
 #include "runtime/expect.h"
 #include "runtime/random.h"
 
 namespace gradmill {
+
+bool MlpArchitecture::is_frozen(std::string_view part) const {
+  return std::find(frozen.begin(), frozen.end(), part) != frozen.end();
+}
 
 std::vector<ParameterSpec> MlpNetwork::specs(const MlpArchitecture& a) {
   std::vector<ParameterSpec> specs;
@@ -18,7 +20,7 @@ std::vector<ParameterSpec> MlpNetwork::specs(const MlpArchitecture& a) {
     const std::string name = "hidden." + std::to_string(l);
     specs.push_back({name + ".weight", a.hidden[l], inputs, true});
     specs.push_back({name + ".bias", a.hidden[l], 1, false});
-    if (a.layer_norm) {
+    if (a.layer_norm || a.batch_norm) {
       specs.push_back({name + ".norm.scale", a.hidden[l], 1, false});
       specs.push_back({name + ".norm.shift", a.hidden[l], 1, false});
     }
@@ -27,54 +29,72 @@ std::vector<ParameterSpec> MlpNetwork::specs(const MlpArchitecture& a) {
   specs.push_back({"output.weight", a.outputs, inputs, true});
   specs.push_back({"output.bias", a.outputs, 1, false});
   if (a.wide && a.dense > 0) specs.push_back({"wide.weight", a.outputs, a.dense, true});
+  if (a.projects()) {
+    specs.push_back({"interaction.weight", a.embedding_dim, a.dense, true});
+    specs.push_back({"interaction.bias", a.embedding_dim, 1, false});
+  }
   return specs;
 }
 
 MlpNetwork::MlpNetwork(const Context& ctx, MlpArchitecture architecture, std::uint64_t seed,
-                       std::int64_t max_rows)
+                       std::int64_t max_rows, Communicator* comm)
     : ctx_(ctx),
+      comm_(comm),
       architecture_(std::move(architecture)),
       seed_(seed),
       parameters_(ctx, specs(architecture_), 2) {
+  make_layers(max_rows);
+  output_weights_ = (normalizes() ? 4 : 2) * layers_.size();
+  output_bias_ = output_weights_ + 1;
+  wide_ = output_bias_ + 1;
+  projection_ = wide_ + (architecture_.wide && architecture_.dense > 0 ? 1 : 0);
+  output_trained_ = !architecture_.is_frozen("output");
+  wide_trained_ = !architecture_.is_frozen("wide");
+  inputs_trained_ = architecture_.fields > 0 &&
+                    (!architecture_.is_frozen("embedding") ||
+                     (architecture_.projects() && !architecture_.is_frozen("interaction")));
+  if (!inputs_trained_)
+    while (lowest_ < layers_.size() && layers_[lowest_].frozen) ++lowest_;
+  initialize(seed);
+}
+
+void MlpNetwork::make_layers(std::int64_t max_rows) {
   std::int64_t inputs = architecture_.inputs;
-  const bool unfused = architecture_.dropout > 0;
   for (std::size_t l = 0; l < architecture_.hidden.size(); ++l) {
     const std::int64_t outputs = architecture_.hidden[l];
-    const std::size_t first = l * (architecture_.layer_norm ? 4 : 2);
-    Layer layer{inputs,
-                outputs,
-                first,
-                first + 1,
-                first + 2,
-                first + 3,
-                architecture_.residual && inputs == outputs && l > 0,
-                {},
-                {},
-                {},
-                {},
-                {},
-                {},
-                {}};
+    const std::size_t first = l * (normalizes() ? 4 : 2);
+    Layer layer{};
+    layer.inputs = inputs;
+    layer.outputs = outputs;
+    layer.weights = first;
+    layer.bias = first + 1;
+    layer.scale = first + 2;
+    layer.shift = first + 3;
+    layer.residual = architecture_.residual && inputs == outputs && l > 0;
+    layer.frozen = architecture_.is_frozen("hidden." + std::to_string(l));
     const std::int64_t size = max_rows * stride(outputs);
-    layer.out = Buffer<float>(ctx, size);
-    layer.gradient = Buffer<float>(ctx, size);
-    if (unfused || layer.residual || needs_pre_activation(architecture_.activation))
-      layer.kept = Buffer<float>(ctx, size);
-    if (unfused || layer.residual) layer.product = Buffer<float>(ctx, size);
-    if (is_plain(layer) && !architecture_.layer_norm &&
-        architecture_.activation == Activation::relu)
-      layer.mask = Buffer<std::uint8_t>(ctx, max_rows * gemm_mask_bytes(ctx, outputs));
-    if (architecture_.layer_norm) {
-      layer.normalized = Buffer<float>(ctx, size);
-      layer.inverse = Buffer<float>(ctx, max_rows);
+    layer.out = Buffer<float>(ctx_, size);
+    layer.gradient = Buffer<float>(ctx_, size);
+    if (!is_plain(layer) || needs_pre_activation(architecture_.activation))
+      layer.kept = Buffer<float>(ctx_, size);
+    if (!is_plain(layer)) layer.product = Buffer<float>(ctx_, size);
+    if (is_plain(layer) && !normalizes() && architecture_.activation == Activation::relu)
+      layer.mask = Buffer<std::uint8_t>(ctx_, max_rows * gemm_mask_bytes(ctx_, outputs));
+    if (normalizes()) {
+      layer.normalized = Buffer<float>(ctx_, size);
+      layer.inverse = Buffer<float>(ctx_, architecture_.batch_norm ? outputs : max_rows);
+    }
+    if (architecture_.batch_norm) {
+      const std::vector<float> ones(static_cast<std::size_t>(outputs), 1.0f);
+      layer.mean = Buffer<float>(ctx_, outputs);
+      layer.mean.zero();
+      layer.variance = Buffer<float>::from_host(ctx_, ones);
+      layer.sums = Buffer<double>(ctx_, 2 * outputs);
+      layer.gradient_sums = Buffer<double>(ctx_, 2 * outputs);
     }
     layers_.push_back(std::move(layer));
     inputs = outputs;
   }
-  output_weights_ = (architecture_.layer_norm ? 4 : 2) * layers_.size();
-  output_bias_ = output_weights_ + 1;
-  wide_ = output_bias_ + 1;
-  initialize(seed);
 }
 
 /// Glorot, Bengio, AISTATS'10: uniform in +-sqrt(6 / (in + out)); He, Zhang, Ren, Sun, ICCV'15: normal with
@@ -85,7 +105,7 @@ void MlpNetwork::initialize(std::uint64_t seed) {
   std::vector<float> values(static_cast<std::size_t>(parameters_.size()), 0.0f);
   for (std::size_t t = 0; t < parameters_.specs().size(); ++t) {
     const ParameterSpec& spec = parameters_.specs()[t];
-    if (t == wide_) continue;  // the linear part begins at 0, as biases do
+    if (spec.name == "wide.weight") continue;  // the linear part begins at 0, as biases do
     const MatrixView<float> to =
         parameters_.within({values.data(), static_cast<std::int64_t>(values.size()), {}}, t);
     if (!spec.penalized) {
@@ -98,7 +118,7 @@ void MlpNetwork::initialize(std::uint64_t seed) {
       const auto index = static_cast<std::uint64_t>(e);
       const auto draw = static_cast<std::uint32_t>(t);
       to.data[e] =
-          rectifies && t != output_weights_
+          rectifies && t < output_weights_
               ? deviation * random_normal(seed, RandomStream::init_weights, index, draw).a
               : limit *
                     (2 * to_unit(random_bits(seed, RandomStream::init_weights, index, draw).x[0]) -
@@ -167,7 +187,7 @@ void MlpNetwork::layer_forward(std::size_t l) {
   const MatrixView<float> out = rows_of(layer.out, layer.outputs);
   const MatrixView<float> activated =
       is_plain(layer) ? out : rows_of(keeps ? layer.product : layer.kept, layer.outputs);
-  if (architecture_.layer_norm) {
+  if (normalizes()) {
     args.c = rows_of(layer.normalized, layer.outputs);
     gemm(ctx_, args);
     normalize(layer, activated);
@@ -192,21 +212,9 @@ void MlpNetwork::layer_forward(std::size_t l) {
   dropout(ctx_, drop);
 }
 
-void MlpNetwork::normalize(Layer& layer, MatrixView<float> out) {
-  LayerNormArgs args;
-  args.x = rows_of(layer.normalized, layer.outputs);
-  args.scale = parameters_.within(flat_, layer.scale).flat();
-  args.shift = parameters_.within(flat_, layer.shift).flat();
-  args.activation = architecture_.activation;
-  if (needs_pre_activation(args.activation)) args.kept = rows_of(layer.kept, layer.outputs);
-  args.out = out;
-  args.inverse = layer.inverse.view().slice(0, rows_);
-  layer_norm(ctx_, args);
-}
-
 void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
                           MatrixView<float> input_gradient) {
-  if (architecture_.wide && architecture_.dense > 0) {
+  if (architecture_.wide && architecture_.dense > 0 && wide_trained_) {
     GemmArgs args = product();
     args.a = slopes;
     args.transpose_a = true;
@@ -215,12 +223,18 @@ void MlpNetwork::backward(MatrixView<const float> slopes, bool accumulate,
     args.accumulate = accumulate;
     gemm(ctx_, args);
   }
-  weight_gradients(slopes, input_of(layers_.size()), output_weights_, output_bias_, accumulate);
-  if (layers_.empty()) return input_gradients(slopes, 0, output_weights_, false, input_gradient);
-  const std::size_t last = layers_.size() - 1;
-  const MatrixView<float> gradient = rows_of(layers_[last].gradient, layers_[last].outputs);
-  input_gradients(slopes, layers_.size(), output_weights_, false, gradient);
-  layer_backward(last, gradient, accumulate, input_gradient);
+  if (output_trained_)
+    weight_gradients(slopes, input_of(layers_.size()), output_weights_, output_bias_, accumulate);
+  if (layers_.empty()) {
+    if (inputs_trained_) input_gradients(slopes, 0, output_weights_, false, input_gradient);
+  } else if (lowest_ < layers_.size()) {
+    const std::size_t last = layers_.size() - 1;
+    const MatrixView<float> gradient = rows_of(layers_[last].gradient, layers_[last].outputs);
+    input_gradients(slopes, layers_.size(), output_weights_, false, gradient);
+    layer_backward(last, gradient, accumulate, input_gradient);
+  }
+  if (architecture_.dot_interaction && inputs_trained_)
+    interaction_backward(input_gradient, accumulate);
 }
 
 /// gradient: dL/dx_l, or that of what the activation gets where the product that made it could finish with the slope (plain layers).
@@ -243,14 +257,13 @@ void MlpNetwork::layer_backward(std::size_t l, MatrixView<float> gradient, bool 
     drop.out = dz;
     dropout_gradient(ctx_, drop);
   }
-  if (architecture_.layer_norm)
-    layer_norm_gradient(
-        ctx_,
-        {rows_of(layer.normalized, layer.outputs), parameters_.within(flat_, layer.scale).flat(),
-         layer.inverse.view().slice(0, rows_), accumulate, dz,
-         parameters_.gradients(layer.scale).flat(), parameters_.gradients(layer.shift).flat()});
-  weight_gradients(dz, input_of(l), layer.weights, layer.bias, accumulate);
-  if (l == 0) return input_gradients(dz, 0, layer.weights, false, input_gradient);
+  if (normalizes()) norm_backward(layer, dz, accumulate);
+  if (!layer.frozen) weight_gradients(dz, input_of(l), layer.weights, layer.bias, accumulate);
+  if (l == 0) {
+    if (inputs_trained_) input_gradients(dz, 0, layer.weights, false, input_gradient);
+    return;
+  }
+  if (l == lowest_) return;
   // What skips the layer is already there: the gradient of its output is added to.
   const MatrixView<float> below =
       layer.residual ? gradient : rows_of(layers_[l - 1].gradient, layer.inputs);

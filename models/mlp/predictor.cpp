@@ -18,6 +18,7 @@ MlpPredictor::MlpPredictor(const Context& ctx, const Context& host, const MlpCon
 
 std::vector<StateTensor> MlpPredictor::state() {
   std::vector<StateTensor> tensors = network_.parameters().state();
+  network_.add_statistics(tensors);
   if (!embedding_.empty())
     tensors.push_back(
         StateTensor::whole("embedding", embedding_.matrix(columns_.categories, dim_, dim_)));

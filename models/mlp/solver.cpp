@@ -48,6 +48,7 @@ class DataParallelMlp final : public MlpSolver {
 
  private:
   MlpStep::Sizes sizes() const;
+  void look_for_plateau();
   /// Ends the run if a step up to this one was not finite and that is to end it.
   void check(std::int64_t step, std::int64_t steps_per_epoch) const;
 
@@ -64,6 +65,9 @@ class DataParallelMlp final : public MlpSolver {
   BatchPlan::Share share_;
   EpochObserver observer_;
   double loss_ = 0, last_rate_ = 0;
+  enum : int { kFactor, kBest, kEpochs };
+  std::array<double, 3> plateau_{1, 0,
+                                 -1};  // of the rate; lowest loss; epochs since it, -1: none yet
 };
 
 DataParallelMlp::DataParallelMlp(const Context& ctx, const Context& host, Communicator& comm,
@@ -104,7 +108,8 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
   const TraceSpan span(ctx_.tracer(), "mlp epoch");
   const std::int64_t steps = plan_.steps_per_epoch();
   const std::vector<double> weights = plan_.step_weights(epoch);
-  const Schedule schedule{config_.schedule, config_.learning_rate, config_.warmup_steps,
+  const Schedule schedule{config_.schedule == "plateau" ? "constant" : config_.schedule,
+                          config_.learning_rate, config_.warmup_steps,
                           config_.planned_epochs * steps};
   // The device is at most so many batches behind: what a step that far back says is known on every rank, so all
   // of them end at the same place.
@@ -121,7 +126,7 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
     if (weight == 0) continue;  // all its samples have weight 0
     plan_.choose(epoch, s, share_);
     const std::int64_t step = epoch * steps + s;
-    last_rate_ = learning_rate(schedule, step);
+    last_rate_ = plateau_[kFactor] * learning_rate(schedule, step);
     const MlpBatch batch = ring_.make(rows_, share_.rows, share_.positions, true,
                                       {last_rate_, weight, static_cast<double>(step),
                                        static_cast<double>(plan_.rows_of_step(s))});
@@ -137,11 +142,23 @@ void DataParallelMlp::run_epoch(std::int64_t epoch) {
   expect(std::isfinite(loss_), ErrorKind::not_finite,
          "no step of epoch {} had a finite loss; lower optimizer.learning_rate, which is {}", epoch,
          config_.learning_rate);
+  if (config_.schedule == "plateau") look_for_plateau();
+}
+
+/// As torch.optim.lr_scheduler.ReduceLROnPlateau, of the epochs' training losses, by a thousandth at least.
+void DataParallelMlp::look_for_plateau() {
+  if (plateau_[kEpochs] < 0 || loss_ < plateau_[kBest] * (1 - 1e-3)) {
+    plateau_[kBest] = loss_;
+    plateau_[kEpochs] = 0;
+  } else if ((plateau_[kEpochs] += 1) >= static_cast<double>(config_.plateau_patience)) {
+    plateau_[kFactor] *= config_.plateau_factor;
+    plateau_[kEpochs] = 0;
+  }
 }
 
 void DataParallelMlp::predict(const Samples& samples, MatrixView<float> to) {
-  mlp_predict(ctx_, predict_ring_, step_.network(), step_.predicting_parameters(), step_.tables(),
-              step_.predict_space(), MlpRows(columns_, samples), to);
+  mlp_predict(ctx_, predict_ring_, step_.network(), step_.predicting_parameters(),
+              step_.predicting_tables(), step_.predict_space(), MlpRows(columns_, samples), to);
 }
 
 std::vector<StateTensor> DataParallelMlp::model() {
@@ -153,6 +170,9 @@ std::vector<StateTensor> DataParallelMlp::model() {
 std::vector<StateTensor> DataParallelMlp::state() {
   std::vector<StateTensor> tensors;
   step_.add_state(tensors);
+  if (config_.schedule == "plateau")
+    tensors.push_back(
+        StateTensor::whole("optimizer.plateau", MatrixView<double>{plateau_.data(), 1, 3, 3, {}}));
   return tensors;
 }
 
@@ -191,6 +211,8 @@ std::unique_ptr<MlpSolver> make_mlp_solver(const Context& ctx, const Context& ho
                                            Samples mine) {
   const MlpConfig own = with_defaults(config);
   validate(own);
+  expect(own.precision == "fp32" || ctx.is_cuda(), ErrorKind::usage,
+         "train.precision is \"{}\", which is for CUDA; the CPU computes in fp32", own.precision);
   require(static_cast<std::int64_t>(mine.labels.size()) == mine.rows(), "{} labels of {} rows",
           mine.labels.size(), mine.rows());
   return std::make_unique<DataParallelMlp>(ctx, host, comm, own, seed, shape, std::move(mine));

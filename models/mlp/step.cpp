@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/lamb_step/lamb_step.h"
 #include "kernels/optimizer_step/optimizer_step.h"
 #include "kernels/sample_losses/sample_losses.h"
 #include "kernels/step_control/step_control.h"
@@ -11,7 +12,8 @@
 namespace gradmill {
 namespace {
 constexpr std::uint32_t kEmbeddingDraw = 0x10000;  // behind the tensors of the network
-}
+constexpr double kFirstLossScale = 65536;
+}  // namespace
 
 MlpStep::MlpStep(const Context& ctx, Communicator& comm, const MlpConfig& config,
                  std::uint64_t seed, const MlpShape& shape, const MlpColumns& columns,
@@ -22,9 +24,11 @@ MlpStep::MlpStep(const Context& ctx, Communicator& comm, const MlpConfig& config
       shape_(shape),
       columns_(columns),
       loss_kind_(mlp_loss(config, shape.num_classes)),
-      network_(ctx, mlp_architecture(config, shape, columns), seed, sizes.piece_rows),
+      network_(ctx, mlp_architecture(config, shape, columns), seed, sizes.piece_rows, &comm),
       loss_(ctx, 1),
       state_(ctx, StepState::count),
+      trains_embedding_(columns.fields > 0 && !architecture().is_frozen("embedding")),
+      trains_wide_(columns.fields > 0 && config.wide && !architecture().is_frozen("wide")),
       ticket_(ctx, 1),
       report_(static_cast<double*>(ctx.allocate_pinned(StepState::count * sizeof(double)))),
       replay_(ctx) {
@@ -38,19 +42,40 @@ MlpStep::MlpStep(const Context& ctx, Communicator& comm, const MlpConfig& config
     input_ = Buffer<float>(ctx, sizes.rows * architecture().inputs);
     embedding_gradient_ = Buffer<float>(ctx, sizes.rows * (architecture().inputs - columns.dense));
   }
-  const std::int64_t size = network_.parameters().size();
   margins_ = Buffer<float>(ctx, sizes.rows * shape.outputs);
-  slots_ = Buffer<float>(ctx, size * optimizer_slots(mlp_optimizer(config.optimizer),
-                                                     static_cast<float>(config.momentum)));
-  slots_.zero();
-  if (config.average_decay > 0) {
-    averages_ = Buffer<float>(ctx, size);
-    copy<float>(ctx, averages_.view(), network_.parameters().values());
-  }
-  state_.zero();
+  make_optimizer();
   ticket_.zero();
   std::fill_n(report_, StepState::count, 0.0);
   ctx.synchronize();
+}
+
+void MlpStep::make_optimizer() {
+  const Parameters& parameters = network_.parameters();
+  const std::int64_t size = parameters.size();
+  slots_ = Buffer<float>(ctx_, size * optimizer_slots(mlp_optimizer(config_.optimizer),
+                                                      static_cast<float>(config_.momentum)));
+  slots_.zero();
+  if (config_.average_decay > 0) {
+    averages_ = Buffer<float>(ctx_, size);
+    copy<float>(ctx_, averages_.view(), network_.parameters().values());
+  }
+  std::vector<double> state(StepState::count, 0.0);
+  if (config_.precision == "fp16") state[StepState::loss_scale] = kFirstLossScale;
+  state_.upload(state);
+  frozen_ = Buffer<std::uint8_t>::from_host(ctx_, network_.frozen_groups());
+  if (config_.optimizer == "lamb") {
+    std::vector<std::int64_t> first, chunks{0};
+    for (std::size_t t = 0; t < parameters.specs().size(); ++t)
+      first.push_back(parameters.offset(t));
+    std::sort(first.begin(), first.end());
+    first.push_back(size);
+    for (std::size_t t = 0; t + 1 < first.size(); ++t)
+      chunks.push_back(chunks.back() + (first[t + 1] - first[t] + kLambChunk - 1) / kLambChunk);
+    num_chunks_ = chunks.back();
+    tensors_ = Buffer<std::int64_t>::from_host(ctx_, first);
+    chunks_ = Buffer<std::int64_t>::from_host(ctx_, chunks);
+  }
+  ctx_.synchronize();
 }
 
 MlpStep::~MlpStep() {
@@ -68,6 +93,7 @@ EmbeddingTable::Options MlpStep::table_options(bool wide) const {
   options.dim = wide ? shape_.outputs : embedding_dim(config_, columns_);
   options.row_wise = config_.embedding_optimizer == "rowwise_adagrad";
   options.optimizer = optimizer();
+  options.average_decay = static_cast<float>(config_.average_decay);
   options.limit = wide ? 0.0f : 1 / std::sqrt(static_cast<float>(options.dim));
   options.draw = kEmbeddingDraw + (wide ? 1 : 0);
   return options;
@@ -96,12 +122,26 @@ void MlpStep::run(const MlpBatch& batch) {
 void MlpStep::enqueue(const MlpBatch& batch) {
   compute_gradients(batch);
   comm_.all_reduce_sum(ctx_, network_.parameters().gradients_and_tail());
-  if (embedding_ && sums_embeddings()) {
-    embedding_->sum(batch.bags, embedding_gradient(batch.rows));
-    if (wide_) wide_->sum(batch.wide_bags, margins(batch.rows));
+  if (sums_embeddings()) {
+    if (trains_embedding_) embedding_->sum(batch.bags, table_gradient(batch.rows));
+    if (trains_wide_) wide_->sum(batch.wide_bags, margins(batch.rows));
   }
   decide(batch);
   change_parameters(batch);
+}
+
+MatrixView<const float> MlpStep::table_gradient(std::int64_t rows) {
+  const MatrixView<float> all = embedding_gradient(rows);
+  const MlpArchitecture& a = architecture();
+  return {all.data + a.first_embedding() - a.dense, rows, a.fields * a.embedding_dim, all.stride,
+          all.device};
+}
+
+MlpTables MlpStep::predicting_tables() {
+  MlpTables tables;
+  if (embedding_) tables.embedding = embedding_->averages(state_.view());
+  if (wide_) tables.wide = wide_->averages(state_.view());
+  return tables;
 }
 
 MlpTables MlpStep::tables() {
@@ -116,14 +156,16 @@ void MlpStep::compute_gradients(const MlpBatch& batch) {
   Parameters& parameters = network_.parameters();
   if (batch.rows == 0) {
     const VectorView<float> all = parameters.gradients_and_tail();
-    return ctx_.zero(all.data, static_cast<std::size_t>(all.size) * sizeof(float));
+    ctx_.zero(all.data, static_cast<std::size_t>(all.size) * sizeof(float));
+    if (!architecture().batch_norm) return;  // else the other ranks' sums wait for this one's
   }
   const MatrixView<float> margins = this->margins(batch.rows);
-  const MatrixView<const float> input =
-      mlp_input(ctx_, batch, tables(), this->input(batch.rows), margins);
+  const MatrixView<const float> input = mlp_input(ctx_, batch, network_, parameters.values(),
+                                                  tables(), this->input(batch.rows), margins);
   const MatrixView<float> below = embedding_ ? embedding_gradient(batch.rows) : MatrixView<float>{};
-  const std::int64_t piece = (batch.rows + config_.accumulate - 1) / config_.accumulate;
-  for (std::int64_t first = 0; first < batch.rows; first += piece) {
+  const std::int64_t piece =
+      std::max<std::int64_t>(1, (batch.rows + config_.accumulate - 1) / config_.accumulate);
+  for (std::int64_t first = 0; first < std::max<std::int64_t>(batch.rows, 1); first += piece) {
     const std::int64_t count = std::min(piece, batch.rows - first);
     const MatrixView<float> m = margins.rows_slice(first, count);
     network_.forward(input.rows_slice(first, count), parameters.values(),
@@ -149,12 +191,14 @@ void MlpStep::compute_gradients(const MlpBatch& batch) {
 void MlpStep::decide(const MlpBatch& batch) {
   StepControlArgs args;
   args.parts[0].values = network_.parameters().gradients();
-  if (embedding_ && sums_embeddings()) {
-    args.parts[1] = embedding_->sums();
-    if (wide_) args.parts[2] = wide_->sums();
-  } else if (embedding_) {
+  if (sums_embeddings()) {
+    if (trains_embedding_) args.parts[1] = embedding_->sums();
+    if (trains_wide_) args.parts[2] = wide_->sums();
+  } else if (trains_embedding_) {
     args.parts[1].values = embedding_gradient(batch.rows).flat();
+    args.parts[1].counts = false;
   }
+  args.dynamic = config_.precision == "fp16";
   args.loss_parts = network_.parameters().tail();
   args.input = batch.input;
   args.clip = static_cast<float>(config_.clip_norm);
@@ -178,15 +222,30 @@ void MlpStep::change_parameters(const MlpBatch& batch) {
   args.slots = slots_.view();
   if (!averages_.empty()) args.averages = averages_.view();
   args.average_decay = static_cast<float>(config_.average_decay);
-  optimizer_step(ctx_, args);
-  if (!embedding_) return;
+  args.frozen = frozen_.view();
+  if (config_.optimizer == "lamb")
+    take_lamb_step(args);
+  else
+    optimizer_step(ctx_, args);
+  network_.track(args.state);
   if (sums_embeddings()) {
-    embedding_->apply(args.optimizer, args.state);
-    if (wide_) wide_->apply(args.optimizer, args.state);
+    if (trains_embedding_) embedding_->apply(args.optimizer, args.state);
+    if (trains_wide_) wide_->apply(args.optimizer, args.state);
   } else {
-    embedding_->update(batch.bags, embedding_gradient(batch.rows), args.optimizer, args.state);
-    if (wide_) wide_->update(batch.wide_bags, margins(batch.rows), args.optimizer, args.state);
+    if (trains_embedding_)
+      embedding_->update(batch.bags, table_gradient(batch.rows), args.optimizer, args.state);
+    if (trains_wide_)
+      wide_->update(batch.wide_bags, margins(batch.rows), args.optimizer, args.state);
   }
+}
+
+void MlpStep::take_lamb_step(const OptimizerStepArgs& step) {
+  LambStepArgs args;
+  args.step = step;
+  args.first = tensors_.view();
+  args.chunks = chunks_.view();
+  args.num_chunks = num_chunks_;
+  lamb_step(ctx_, args);
 }
 
 void MlpStep::clear_sums() {
@@ -209,16 +268,21 @@ void MlpStep::add_model(std::vector<StateTensor>& tensors) {
   for (std::size_t t = 0; t < parameters.specs().size(); ++t)
     tensors.push_back(StateTensor::whole(parameters.specs()[t].name,
                                          parameters.within(predicting_parameters(), t)));
-  if (embedding_) embedding_->add_model(tensors);
-  if (wide_) wide_->add_model(tensors);
+  network_.add_statistics(tensors);
+  if (embedding_) embedding_->add_model(tensors, state_.view());
+  if (wide_) wide_->add_model(tensors, state_.view());
 }
 
 void MlpStep::warm_started() {
-  if (!averages_.empty()) copy<float>(ctx_, averages_.view(), network_.parameters().values());
+  if (averages_.empty()) return;
+  copy<float>(ctx_, averages_.view(), network_.parameters().values());
+  if (embedding_) embedding_->restart_averages();
+  if (wide_) wide_->restart_averages();
 }
 
 void MlpStep::add_state(std::vector<StateTensor>& tensors) {
   tensors = network_.parameters().state();
+  network_.add_statistics(tensors);
   if (embedding_) embedding_->add_state(tensors);
   if (wide_) wide_->add_state(tensors);
   const std::int64_t size = network_.parameters().size();

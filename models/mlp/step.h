@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/losses.h"
-#include "kernels/step_state.h"
+#include "kernels/optimizer_step/optimizer_step.h"
 #include "models/mlp/batch_ring.h"
 #include "models/mlp/config.h"
 #include "models/mlp/embedding_table.h"
@@ -30,7 +30,7 @@ class MlpStep {
   /// Collective, but for its ranks' own work nothing waits (several ranks with embeddings: see EmbeddingTable::sum).
   void run(const MlpBatch& batch);
   MlpNetwork& network() { return network_; }
-  MlpTables tables();
+  MlpTables predicting_tables();
   /// What predictions are made with, and their memory, which the next step overwrites.
   VectorView<float> predicting_parameters() {
     return averages_.empty() ? network_.parameters().values() : averages_.view();
@@ -53,11 +53,16 @@ class MlpStep {
   const Replay& replay() const { return replay_; }
 
  private:
+  MlpTables tables();
+  void take_lamb_step(const OptimizerStepArgs& step);
+  void make_optimizer();
   void enqueue(const MlpBatch& batch);
   void compute_gradients(const MlpBatch& batch);
   void decide(const MlpBatch& batch);
   void change_parameters(const MlpBatch& batch);
   EmbeddingTable::Options table_options(bool wide) const;
+  /// Of the embeddings: its columns of the input's gradient.
+  MatrixView<const float> table_gradient(std::int64_t rows);
   OptimizerStep optimizer() const;
   bool sums_embeddings() const { return comm_.world_size() > 1 || config_.clip_norm > 0; }
   MatrixView<float> margins(std::int64_t rows) {
@@ -81,6 +86,10 @@ class MlpStep {
   std::optional<EmbeddingTable> embedding_, wide_;
   Buffer<float> input_, margins_, embedding_gradient_, slots_, averages_;
   Buffer<double> loss_, state_;
+  Buffer<std::uint8_t> frozen_;
+  Buffer<std::int64_t> tensors_, chunks_;  // of LAMB
+  std::int64_t num_chunks_ = 0;
+  const bool trains_embedding_, trains_wide_;
   Buffer<std::int32_t> ticket_;
   double* report_;  // pinned, a copy of state_ by each step
   Replay replay_;

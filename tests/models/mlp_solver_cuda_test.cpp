@@ -54,6 +54,47 @@ TEST(MlpSolverCudaTest, TrainsAsTheCpuDoes) {
     }
 }
 
+TEST(MlpSolverCudaTest, NormsInteractionAndLambTrainAsOnTheCpu) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  const MlpProblem problem({.rows = 150, .bags = true, .classes = 3});
+  MlpConfig config;
+  config.hidden = "12,12";
+  config.activation = "gelu";
+  config.norm = "batch";
+  config.interaction = "dot";
+  config.optimizer = "lamb";
+  config.learning_rate = 0.02;
+  config.global_batch = 50;
+  config.average_decay = 0.9;
+  config.epsilon = 1e-4;
+  config.freeze = "hidden.1";
+  std::vector<float> on_cpu, on_gpu;
+  const auto expected = losses(Context::cpu(1), config, problem, on_cpu);
+  const auto got = losses(*gpus[0], config, problem, on_gpu);
+  for (std::size_t e = 0; e < expected.size(); ++e) EXPECT_NEAR(got[e], expected[e], 1e-4);
+  for (std::size_t i = 0; i < on_cpu.size(); ++i) ASSERT_NEAR(on_gpu[i], on_cpu[i], 2e-3) << i;
+}
+
+/// Operands rounded to 8 bits (bf16) or 11 (tf32, fp16) move the losses of three epochs by about their rounding.
+TEST(MlpSolverCudaTest, PrecisionsStayNearSinglePrecision) {
+  GRADMILL_CUDA_CONTEXTS(gpus);
+  const MlpProblem problem({.rows = 200, .classes = 3});
+  MlpConfig config;
+  config.hidden = "32,32";
+  config.learning_rate = 0.01;
+  config.global_batch = 50;
+  std::vector<float> margins;
+  const auto exact = losses(*gpus[0], config, problem, margins);
+  for (const auto& [precision, bound] : std::vector<std::pair<const char*, double>>{
+           {"tf32", 2e-3}, {"fp16", 2e-3}, {"bf16", 1.5e-2}}) {
+    config.precision = precision;
+    const auto got = losses(*gpus[0], config, problem, margins);
+    for (std::size_t e = 0; e < exact.size(); ++e)
+      EXPECT_NEAR(got[e], exact[e], bound * exact[e]) << precision;
+    EXPECT_NE(got, exact) << precision;
+  }
+}
+
 /// Counts how often the host waits.
 struct WaitCounter final : StreamWatch {
   explicit WaitCounter(const Context& ctx) : ctx_(ctx) { ctx.watch(this); }

@@ -87,6 +87,13 @@ TEST(MlpSolverMpiTest, NoEmbeddingsAndOneEntryAField) {
   compare(config_of("adagrad"), MlpProblem({.rows = 200}));
 }
 
+TEST(MlpSolverMpiTest, BatchNormIsOverAllRanks) {
+  MlpConfig config = config_of("sgd");
+  config.norm = "batch";
+  config.dropout = 0;
+  compare(config, MlpProblem({.rows = 300, .classes = 3}));
+}
+
 TEST(MlpSolverMpiTest, RanksHoldTheSameBits) {
   const Context host = Context::cpu(1);
   const auto shared_comm = testing::test_world().communicator(host);

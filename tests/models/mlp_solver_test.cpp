@@ -70,6 +70,7 @@ void check_gradients(const MlpConfig& config, const MlpCase& shape) {
   EXPECT_NEAR(run->loss(), reference.loss(p), 2e-6 * (1 + reference.loss(p)));
   double most = 0;
   for (auto& [name, values] : p) {
+    if (name.ends_with(".norm.mean") || name.ends_with(".norm.variance")) continue;  // not trained
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double w = values[i], h = 1e-6;
       values[i] = w + h;
@@ -126,6 +127,68 @@ TEST(MlpSolverTest, GradientsOfLayerNorm) {
         check_gradients(config, {});
         if (HasFatalFailure()) return;
       }
+}
+
+TEST(MlpSolverTest, GradientsOfBatchNorm) {
+  for (const char* activation : {"relu", "gelu", "tanh"}) {
+    SCOPED_TRACE(activation);
+    MlpConfig config = one_step();
+    config.norm = "batch";
+    config.activation = activation;
+    check_gradients(config, {});
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(MlpSolverTest, GradientsOfTheInteraction) {
+  for (const int numeric : {0, 3})
+    for (const char* norm : {"none", "batch"}) {
+      SCOPED_TRACE(::testing::Message() << numeric << " " << norm);
+      MlpConfig config = one_step();
+      config.interaction = "dot";
+      config.norm = norm;
+      check_gradients(config, {.numeric = numeric, .categories = {4, 7, 3}});
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST(MlpSolverTest, FrozenPartsStayAndTheOthersMoveAsBefore) {
+  const MlpProblem problem({.rows = 60, .classes = 3});
+  for (const char* frozen : {"hidden.0", "output", "embedding", "hidden.0,embedding,interaction",
+                             "wide,hidden.1", "hidden.0,hidden.1,hidden.2"}) {
+    SCOPED_TRACE(frozen);
+    MlpConfig config = one_step();
+    config.interaction = "dot";
+    config.norm = "layer";
+    config.wide = true;
+    Training all(config, problem);
+    config.freeze = frozen;
+    Training some(config, problem);
+    const Tensors before = some.tensors();
+    all->run_epoch(0), some->run_epoch(0);
+    const Tensors moved = all.tensors(), after = some.tensors();
+    const std::string list = std::string(",") + frozen + ",";
+    for (const auto& [name, values] : after) {
+      const std::size_t cut = name.find('.', name.starts_with("hidden.") ? 7 : 0);
+      const bool stays = list.find("," + name.substr(0, cut) + ",") != std::string::npos;
+      EXPECT_EQ(values, stays ? before.at(name) : moved.at(name)) << name;
+      if (!stays) {
+        EXPECT_NE(values, before.at(name)) << name;
+      }
+    }
+  }
+}
+
+TEST(MlpSolverTest, PlateausLowerTheRate) {
+  const MlpProblem problem({.rows = 60, .classes = 0});
+  MlpConfig config = one_step();
+  config.schedule = "plateau";
+  config.plateau_patience = 2;
+  config.plateau_factor = 0.5;
+  config.learning_rate = 1e-9;  // nothing gets better
+  Training run(config, problem);
+  for (int epoch = 0; epoch < 6; ++epoch) run->run_epoch(epoch);
+  EXPECT_NEAR(run->progress()[0].second, 0.25e-9, 1e-15);
 }
 
 TEST(MlpSolverTest, LayerNormBeginsAsTheIdentity) {
@@ -192,8 +255,9 @@ MlpConfig training(const char* optimizer) {
 
 TEST(MlpSolverTest, LearnsWithEveryOptimizer) {
   const MlpProblem problem({.rows = 600, .classes = 2});
-  for (const char* optimizer : {"sgd", "adagrad", "adam", "adamw"}) {
+  for (const char* optimizer : {"sgd", "adagrad", "adam", "adamw", "lamb"}) {
     MlpConfig config = training(optimizer);
+    config.norm = optimizer == std::string("adam") ? "batch" : "layer";
     config.learning_rate = optimizer == std::string("sgd") ? 0.1 : 0.02;
     Training run(config, problem);
     run->run_epoch(0);
@@ -267,7 +331,7 @@ TEST(MlpSolverTest, PredictsWithAveragedWeightsAndNoDropout) {
   ReferenceMlp::Parameters p;
   for (const auto& [name, values] : now)
     for (std::size_t i = 0; i < values.size(); ++i)
-      p[name].push_back(name == "embedding" || !start.count(name)
+      p[name].push_back(!start.count(name)
                             ? double{values[i]}
                             : 0.5 * double{values[i]} + 0.5 * double{start.at(name)[i]});
   for (std::int64_t r = 0; r < 1500; r += 37) {

@@ -111,6 +111,7 @@ class ReferenceMlp {
   }
 
   double loss(const Parameters& p) const {
+    if (config_.norm == "batch") return batch_loss(p);
     double sum = 0, weight = 0;
     for (std::int64_t r = 0; r < problem_.samples.rows(); ++r) {
       const auto row = static_cast<std::size_t>(r);
@@ -123,7 +124,47 @@ class ReferenceMlp {
   }
 
   std::vector<double> margins(const Parameters& p, std::int64_t row) const {
-    std::vector<double> dense, x, wide(static_cast<std::size_t>(problem_.shape.outputs), 0.0);
+    std::vector<double> wide;
+    std::vector<double> x = input(p, row, wide);
+    for (std::size_t l = 0; l < widths_.size(); ++l) x = layer(p, row, l, x);
+    return output(p, x, wide);
+  }
+
+ private:
+  /// Layer after layer, all samples at once: batch norm's units have the mean and variance of the batch.
+  double batch_loss(const Parameters& p) const {
+    const auto rows = static_cast<std::size_t>(problem_.samples.rows());
+    std::vector<std::vector<double>> x(rows), wide(rows);
+    for (std::size_t r = 0; r < rows; ++r) x[r] = input(p, static_cast<std::int64_t>(r), wide[r]);
+    for (std::size_t l = 0; l < widths_.size(); ++l) {
+      const std::string name = "hidden." + std::to_string(l);
+      const auto units = static_cast<std::size_t>(widths_[l]);
+      for (auto& row : x) {
+        row = product(p.at(name + ".weight"), row, units);
+        for (std::size_t o = 0; o < units; ++o) row[o] += p.at(name + ".bias")[o];
+      }
+      for (std::size_t o = 0; o < units; ++o) {
+        double mean = 0, variance = 0;
+        for (const auto& row : x) mean += row[o] / static_cast<double>(rows);
+        for (const auto& row : x)
+          variance += (row[o] - mean) * (row[o] - mean) / static_cast<double>(rows);
+        for (auto& row : x)
+          row[o] = activation(p.at(name + ".norm.scale")[o] * (row[o] - mean) /
+                                  std::sqrt(variance + double{1e-5f}) +
+                              p.at(name + ".norm.shift")[o]);
+      }
+    }
+    double sum = 0;
+    for (std::size_t r = 0; r < rows; ++r)
+      sum += sample_loss(output(p, x[r], wide[r]), double{problem_.samples.labels[r]});
+    return sum / static_cast<double>(rows);
+  }
+
+  /// x_0 of a sample, and what the wide part adds to its margins.
+  std::vector<double> input(const Parameters& p, std::int64_t row,
+                            std::vector<double>& wide) const {
+    std::vector<double> dense, x;
+    wide.assign(static_cast<std::size_t>(problem_.shape.outputs), 0.0);
     std::int64_t table_row = 0;
     for (const FeatureField& field : problem_.shape.fields) {
       std::vector<double> sum(static_cast<std::size_t>(field.categorical ? dim_ : field.count),
@@ -153,14 +194,34 @@ class ReferenceMlp {
       const auto linear = product(p.at("wide.weight"), dense, wide.size());
       for (std::size_t c = 0; c < wide.size(); ++c) wide[c] += linear[c];
     }
+    if (config_.interaction == "dot") interact(p, dense, x);
     x.insert(x.begin(), dense.begin(), dense.end());
-    for (std::size_t l = 0; l < widths_.size(); ++l) x = layer(p, row, l, x);
+    return x;
+  }
+  /// x: the embeddings, becomes the projection of the dense columns, the embeddings, the pairs' products.
+  void interact(const Parameters& p, const std::vector<double>& dense,
+                std::vector<double>& x) const {
+    const auto dim = static_cast<std::size_t>(dim_);
+    if (!dense.empty()) {
+      std::vector<double> projected = product(p.at("interaction.weight"), dense, dim);
+      for (std::size_t k = 0; k < dim; ++k) projected[k] += p.at("interaction.bias")[k];
+      x.insert(x.begin(), projected.begin(), projected.end());
+    }
+    const std::size_t vectors = x.size() / dim;
+    for (std::size_t j = 1; j < vectors; ++j)
+      for (std::size_t i = 0; i < j; ++i) {
+        double dot = 0;
+        for (std::size_t k = 0; k < dim; ++k) dot += x[i * dim + k] * x[j * dim + k];
+        x.push_back(dot);
+      }
+  }
+  std::vector<double> output(const Parameters& p, const std::vector<double>& x,
+                             const std::vector<double>& wide) const {
     std::vector<double> out = product(p.at("output.weight"), x, wide.size());
     for (std::size_t c = 0; c < out.size(); ++c) out[c] += p.at("output.bias")[c] + wide[c];
     return out;
   }
 
- private:
   template <class Body>
   void each_entry(std::int64_t row, const FeatureField& field, Body&& body) const {
     const Samples& s = problem_.samples;
