@@ -25,6 +25,9 @@ std::vector<ConfigKey> mlp_keys(MlpConfig& c) {
        "rows without columns (LIBSVM): dense, embedding (one bag of all features), or auto: dense "
        "up to 4096 features",
        &c.sparse_rows},
+      {"model.label_scale", kForMlp,
+       "squared, huber, quantile: train on (label - mean) / deviation (standard), or none",
+       &c.label_scale},
       {"loss.kind", kForMlp, "auto, squared, logistic, softmax, huber, quantile or poisson",
        &c.loss},
       {"loss.parameter", kForMlp, "huber: delta; quantile: tau; negative: 1, 0.5",

@@ -56,6 +56,7 @@ class MlpTrainee final : public Trainee {
   TraineeData summary_;
   MlpShape shape_;
   Link link_ = Link::identity;
+  double loss_unit_ = 1;  // from the loss of scaled labels to that of the labels
   std::unique_ptr<MlpSolver> solver_;
   Samples held_out_;  // this rank's
 };
@@ -74,10 +75,17 @@ MlpTrainee::MlpTrainee(const TrainingSite& site) : site_(site) {
               data.digest,
               description(data, shape_),
               static_cast<double>(monotonic_ns() - begin) / 1e9};
+  const Loss loss = mlp_loss(config.mlp, shape_.num_classes);
+  link_ = link_of(loss, shape_.outputs);
+  MlpConfig own = config.mlp;
+  if (link_ == Link::identity && own.label_scale == "standard") {
+    standardize_labels(host, comm, !like, data);
+    const double scale = data.inputs.label_scale;
+    if (loss.kind == LossKind::huber) own.loss_parameter /= scale;
+    loss_unit_ = loss.kind == LossKind::quantile ? scale : scale * scale;
+  }
   inputs_ = std::move(data.inputs);
-  link_ = link_of(mlp_loss(config.mlp, shape_.num_classes), shape_.outputs);
-  solver_ =
-      make_mlp_solver(ctx, host, comm, config.mlp, config.run.seed, shape_, std::move(data.train));
+  solver_ = make_mlp_solver(ctx, host, comm, own, config.run.seed, shape_, std::move(data.train));
   held_out_ = std::move(data.valid);
 }
 
@@ -87,7 +95,7 @@ DecidingMetric MlpTrainee::deciding_metric() const {
 }
 
 Metrics MlpTrainee::progress() {
-  Metrics metrics{{"loss", solver_->loss()}};
+  Metrics metrics{{"loss", loss_unit_ * solver_->loss()}};
   for (auto& [name, value] : solver_->progress())
     if (name != "skipped_steps" || value > 0) metrics.emplace_back(name, value);
   return metrics;
@@ -98,6 +106,7 @@ void MlpTrainee::evaluate(Metrics& metrics) {
   const std::int64_t rows = held_out_.rows(), outputs = shape_.outputs;
   std::vector<float> margins(static_cast<std::size_t>(rows * outputs));
   solver_->predict(held_out_, {margins.data(), rows, outputs, outputs, {}});
+  inputs_.to_label_units(margins);
   const Scored scored{
       {margins.data(), rows, outputs, outputs, {}},
       {held_out_.labels.data(), rows, {}},

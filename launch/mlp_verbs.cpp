@@ -12,13 +12,13 @@
 namespace gradmill {
 namespace {
 SamplePredictor load_mlp(const Context& ctx, const Context& host, const std::string& path) {
-  MlpModel model = MlpModel::load(ctx, host, path);
-  const std::shared_ptr<MlpPredictor> predictor = std::move(model.predictor);
-  return {std::move(model.inputs), std::move(model.config), model.link, predictor->outputs(),
-          [predictor](Samples samples) {
-            const std::int64_t rows = samples.rows(), outputs = predictor->outputs();
+  const auto model = std::make_shared<MlpModel>(MlpModel::load(ctx, host, path));
+  return {model->inputs, model->config, model->link, model->shape.outputs,
+          [model](Samples samples) {
+            const std::int64_t rows = samples.rows(), outputs = model->shape.outputs;
             std::vector<float> margins(static_cast<std::size_t>(rows * outputs));
-            predictor->predict(samples, {margins.data(), rows, outputs, outputs, {}});
+            model->predictor->predict(samples, {margins.data(), rows, outputs, outputs, {}});
+            model->inputs.to_label_units(margins);
             return margins;
           }};
 }
@@ -67,9 +67,14 @@ int export_mlp(const Options& options, World&, Log& log) {
     out.names.emplace_back("field_ends", &field_ends);
   }
   const MlpConfig& config = model.config.mlp;
-  out.metadata = {
-      {"kind", model.info.kind}, {"hidden", config.hidden}, {"activation", config.activation},
-      {"norm", config.norm},     {"bag", config.bag},       {"loss", config.loss}};
+  out.metadata = {{"kind", model.info.kind},
+                  {"hidden", config.hidden},
+                  {"activation", config.activation},
+                  {"norm", config.norm},
+                  {"bag", config.bag},
+                  {"loss", config.loss},
+                  {"label_mean", fmt::format("{}", model.inputs.label_mean)},
+                  {"label_scale", fmt::format("{}", model.inputs.label_scale)}};
   export_model(options.output, out);
   log.info(fmt::format("{}: {} tensors", options.output, out.tensors.size()));
   return 0;

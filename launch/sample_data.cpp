@@ -264,4 +264,24 @@ SampleData load_sample_data(const Context& host, Communicator& comm, const Confi
   return Loader(host, comm, config, like, log).load();
 }
 
+void standardize_labels(const Context& host, Communicator& comm, bool learn, SampleData& data) {
+  SampleInputs& inputs = data.inputs;
+  std::vector<float>& labels = data.train.labels;
+  const auto mean_of = [&](auto&& value) {
+    double sum = 0;
+    for (const float label : labels) sum += value(static_cast<double>(label));
+    comm.all_reduce_sum(host, VectorView<double>{&sum, 1, {}});
+    return sum / static_cast<double>(data.train_rows);
+  };
+  if (learn) {
+    const double mean = mean_of([](double label) { return label; });
+    const double variance = mean_of([&](double label) { return (label - mean) * (label - mean); });
+    inputs.label_mean = mean;
+    inputs.label_scale = variance > 0 ? std::sqrt(variance) : 1.0;
+  }
+  for (float& label : labels)
+    label =
+        static_cast<float>((static_cast<double>(label) - inputs.label_mean) / inputs.label_scale);
+}
+
 }  // namespace gradmill

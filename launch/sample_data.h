@@ -27,4 +27,8 @@ struct SampleData {
 SampleData load_sample_data(const Context& host, Communicator& comm, const Config& config,
                             const SampleInputs* like, Log& log);
 
+/// Labels of a regression to train on: (label - mean) / standard deviation over all ranks, of the training data only.
+/// Collective. learn: find mean and deviation; else those of data.inputs are taken.
+void standardize_labels(const Context& host, Communicator& comm, bool learn, SampleData& data);
+
 }  // namespace gradmill

@@ -79,6 +79,12 @@ std::string SampleInputs::describe_labels() const {
                      classes.size() > kShown ? ", …" : "");
 }
 
+void SampleInputs::to_label_units(std::vector<float>& scores) const {
+  if (label_mean == 0 && label_scale == 1) return;
+  for (float& score : scores)
+    score = static_cast<float>(label_mean + label_scale * static_cast<double>(score));
+}
+
 void SampleInputs::write(CheckpointWriter& writer) const {
   ordered_json json;
   json["format"] = 1;
@@ -86,6 +92,8 @@ void SampleInputs::write(CheckpointWriter& writer) const {
   json["classes"] = classes;
   json["class_values"] = class_values;
   json["index_base"] = index_base;
+  json["label_mean"] = label_mean;
+  json["label_scale"] = label_scale;
   writer.add_file(kInputs, json.dump(1) + "\n");
   if (pipeline) writer.add_file(kFeatures, pipeline->serialize());
 }
@@ -101,6 +109,8 @@ SampleInputs SampleInputs::read(const Checkpoint& checkpoint) {
     json.at("classes").get_to(inputs.classes);
     json.at("class_values").get_to(inputs.class_values);
     json.at("index_base").get_to(inputs.index_base);
+    inputs.label_mean = json.value("label_mean", 0.0);
+    inputs.label_scale = json.value("label_scale", 1.0);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: {}", name, error.what());
   }

@@ -21,6 +21,7 @@ struct SampleInputs {
   std::vector<float> class_values;   // their labels, ascending; empty: labels are the classes
   int index_base = -1;               // of LIBSVM text; -1: other sources, or as detected
   std::shared_ptr<const FeaturePipeline> pipeline;  // of records; null: sparse rows
+  double label_mean = 0, label_scale = 1;  // a score s of a regression stands for mean + scale s
 
   /// Features and classes of text are those of the pipeline.
   void take(std::shared_ptr<const FeaturePipeline> fitted);
@@ -29,6 +30,9 @@ struct SampleInputs {
   std::string output_name(std::int64_t output, std::int64_t outputs) const;
   /// "a regression", "3 classes (a, b, c)"
   std::string describe_labels() const;
+
+  /// Scores of a regression in the labels' units, in place.
+  void to_label_units(std::vector<float>& scores) const;
 
   void write(CheckpointWriter& writer) const;  // by one rank
   static SampleInputs read(const Checkpoint& checkpoint);

@@ -67,6 +67,7 @@ void validate(const MlpConfig& c) {
   in_range("model.embedding_dim", c.embedding_dim, 0, 4096);
   one_of("model.bag", c.bag, {"sum", "mean"});
   one_of("model.sparse_rows", c.sparse_rows, {"auto", "dense", "embedding"});
+  one_of("model.label_scale", c.label_scale, {"standard", "none"});
   one_of("loss.kind", c.loss,
          {"auto", "squared", "logistic", "softmax", "huber", "quantile", "poisson"});
   if (c.loss == "huber") in_range("loss.parameter", c.loss_parameter, 1e-9, 1e9);

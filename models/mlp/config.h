@@ -22,6 +22,8 @@ struct MlpConfig {
   std::string sparse_rows =
       "auto";  // rows without columns (LIBSVM): auto (dense up to 4096 features), dense, or
                // embedding: one bag of all features
+  std::string label_scale =
+      "standard";             // of a regression: trained on (label - mean) / deviation; none
   std::string loss = "auto";  // as in LinearConfig
   double loss_parameter = -1;
   std::string class_weight = "none";

@@ -108,6 +108,37 @@ TEST_F(MlpRun, FindsTheLossOfItself) {
   EXPECT_GT(last("value", "r2"), 0.9);
 }
 
+// A label times 1000 plus 5e5 is learned as well, and predicted in its own units.
+TEST_F(MlpRun, LabelsOfAnyScaleAreLearned) {
+  std::string moved;
+  const std::string text = record_text(800, 0, 1);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at), comma = text.rfind(',', end);
+    moved += text.substr(at, comma + 1 - at);
+    const std::string label = text.substr(comma + 1, end - comma - 1);
+    moved += label == "label" ? label : std::to_string(5e5 + 1000 * std::stod(label));
+    moved += '\n';
+    at = end + 1;
+  }
+  const std::string valid = folder_.write("v.csv", moved);
+  train("plain", config(folder_.write("p.csv", text)),
+        {"--valid", folder_ / "p.csv", "--epochs", "10", "--learning-rate", "0.01", "--patience",
+         "0"});
+  for (const std::string loss : {"squared", "huber", "quantile"}) {
+    train(loss, config(valid),
+          {"--valid", valid, "--epochs", "10", "--learning-rate", "0.01", "--loss", loss, "--set",
+           "train.patience=0"});
+    EXPECT_NEAR(last(loss, "r2"), last("plain", "r2"), 0.03) << loss;
+  }
+  const double rmse = last("squared", "rmse");
+  EXPECT_GT(rmse, 50);
+  EXPECT_NEAR(last("squared", "loss"), rmse * rmse / 2, rmse * rmse / 4);  // loss: half the square
+  EXPECT_EQ(nlohmann::json::parse(evaluated("squared", valid))["rmse"].get<double>(),
+            model("squared").info.metrics.at("rmse"));
+  train("none", config(valid), {"--set", "model.label_scale=none"});
+  EXPECT_LT(last("none", "r2"), 0);
+}
+
 TEST_F(MlpRun, EveryOptimizerAndOptionResumesToTheSameBits) {
   const std::string data = folder_.write("d.csv", record_text(300, 2, 5));
   const std::vector<std::string> cases[] = {

@@ -341,6 +341,18 @@ TEST(MlpSolverTest, PredictsWithAveragedWeightsAndNoDropout) {
   }
 }
 
+TEST(MlpSolverTest, NormsBeginAsTheIdentity) {
+  const MlpProblem problem({.rows = 50});
+  MlpConfig config = training("sgd");
+  config.norm = "layer";
+  config.activation = "relu";
+  Training run(config, problem);
+  const Tensors start = run.tensors();
+  for (const float scale : start.at("hidden.0.norm.scale")) EXPECT_EQ(scale, 1.0f);
+  for (const float shift : start.at("hidden.0.norm.shift")) EXPECT_EQ(shift, 0.0f);
+  for (const float bias : start.at("hidden.0.bias")) EXPECT_EQ(bias, 0.0f);
+}
+
 TEST(MlpSolverTest, APredictorWithTheModelsTensorsPredictsTheSame) {
   for (const bool embeds : {false, true})
     for (const double decay : {0.0, 0.5}) {
