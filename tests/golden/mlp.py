@@ -23,6 +23,12 @@ TRAININGS = [
 ]
 # With layer norm before the activation.
 NORMALIZED = [("layer norm adam gelu softmax", "gelu", "softmax", lambda p: torch.optim.Adam(p, lr=0.01, eps=1e-6))]
+# With batch norm there. Not Adam: it divides gradients by their size, and those of biases before batch norm are 0 but for
+# rounding.
+BATCH_NORMALIZED = [
+    ("batch norm momentum tanh squared", "tanh", "squared", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.8)),
+    ("batch norm sgd gelu softmax", "gelu", "softmax", lambda p: torch.optim.SGD(p, lr=0.1)),
+]
 CLIP = 0.5
 ACTIVATIONS = {"relu": torch.relu, "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu,
                "tanh": torch.tanh, "identity": lambda x: x}
@@ -47,13 +53,14 @@ def initial(outputs):
     return {name: torch.nn.Parameter(values) for name, values in parameters.items()}
 
 
-def forward(parameters, numeric, ids, activation, normalizes):
+def forward(parameters, numeric, ids, activation, norm):
     x = torch.cat([numeric] + [parameters["embedding"][ids[:, f]] for f in range(len(CATEGORIES))], dim=1)
     for l in range(len(HIDDEN)):
         x = torch.nn.functional.linear(x, parameters[f"hidden.{l}.weight"], parameters[f"hidden.{l}.bias"])
-        if normalizes:
-            x = torch.nn.functional.layer_norm(x, x.shape[1:], parameters[f"hidden.{l}.norm.scale"],
-                                               parameters[f"hidden.{l}.norm.shift"])
+        if norm:
+            scale, shift = parameters[f"hidden.{l}.norm.scale"], parameters[f"hidden.{l}.norm.shift"]
+            x = (torch.nn.functional.layer_norm(x, x.shape[1:], scale, shift) if norm == "layer" else
+                 torch.nn.functional.batch_norm(x, None, None, scale, shift, training=True))
         x = activation(x)
     return torch.nn.functional.linear(x, parameters["output.weight"], parameters["output.bias"])
 
@@ -84,16 +91,16 @@ def main():
     for outputs in (1, CLASSES):
         for name, values in initial(outputs).items():
             put(f"{outputs}/{name}", values)
-    for title, activation, loss_name, make in TRAININGS + NORMALIZED:
-        normalizes = title.startswith("layer norm")
+    for title, activation, loss_name, make in TRAININGS + NORMALIZED + BATCH_NORMALIZED:
+        norm = title.split()[0] if title.split()[1] == "norm" else None
         parameters = initial(CLASSES if loss_name == "softmax" else 1)
-        if not normalizes:
+        if not norm:
             parameters = {name: p for name, p in parameters.items() if ".norm." not in name}
         optimizer = make(list(parameters.values()))
         losses = []
         for step in range(10):
             optimizer.zero_grad()
-            loss = loss_of(loss_name, forward(parameters, numeric, ids, ACTIVATIONS[activation], normalizes), labels)
+            loss = loss_of(loss_name, forward(parameters, numeric, ids, ACTIVATIONS[activation], norm), labels)
             loss.backward()
             losses.append(loss.item())
             if step == 0:
