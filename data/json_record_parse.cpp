@@ -32,8 +32,10 @@ class Parser {
       if (notes_.too_long(begin, next, layout_)) return;
       const std::string_view line = text_.substr(begin, next - begin);
       if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
+      const std::size_t last = line.find_last_not_of("\r\n") + 1;
       if (const JsonProblem problem = parser_.parse(line, members_); problem.what)
-        notes_.add(BadRecord::malformed, begin + problem.at, std::string(problem.what));
+        notes_.add(BadRecord::malformed, begin + std::min(problem.at, last),
+                   std::string(problem.what));
       else if (match(begin) && put(begin))
         ++rows_;
     }

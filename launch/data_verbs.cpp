@@ -7,6 +7,7 @@
 #include "data/convert.h"
 #include "data/inspect.h"
 #include "data/validate.h"
+#include "data/validate_records.h"
 #include "launch/inspect_checkpoint.h"
 #include "launch/linear_export.h"
 #include "launch/reading.h"
@@ -32,18 +33,34 @@ int default_shards(const std::string& source) {
 /// A configuration of a model of samples, or options that only records with a label have.
 bool wants_features(const Options& options) {
   const Config& config = options.config;
-  return config.kind != "mf" || !config.data.label.empty() || !config.data.text.empty() ||
-         !config.data.interactions.empty() || config.data.hash_bits > 0;
+  return config.kind != "mf" || !options.like.empty() || !config.data.label.empty() ||
+         !config.data.text.empty() || !config.data.interactions.empty() ||
+         config.data.hash_bits > 0;
 }
 
-/// The source is read three times: fitted, surveyed, written.
-ConvertReport convert_records(const Config& config, const SampleSource& source,
-                              const std::string& folder, ConvertOptions& convert) {
-  const FeaturePipeline pipeline = FeatureFit::merge({fit_records(config, source).serialize()});
-  convert.features = &pipeline;
+/// The source is read three times: fitted (unless the features are a model's), surveyed, written.
+ConvertReport convert_records(const Options& options, const SampleSource& source,
+                              ConvertOptions& convert) {
+  const std::shared_ptr<const FeaturePipeline> pipeline =
+      options.like.empty() ? std::make_shared<const FeaturePipeline>(FeatureFit::merge(
+                                 {fit_records(options.config, source).serialize()}))
+                           : inputs_of_records(options.like).pipeline;
+  convert.features = pipeline.get();
   const RecordReadOptions read = record_options(source.data, source.threads);
-  return convert_samples([&] { return open_record_samples(source.path, read, pipeline); }, folder,
-                         convert);
+  return convert_samples([&] { return open_record_samples(source.path, read, *pipeline); },
+                         options.output, convert);
+}
+
+/// All columns, or those that a model reads.
+RecordValidationReport check_records(const Options& options, int threads) {
+  RecordValidationOptions validation;
+  validation.read = record_options(options.config.data, threads);
+  validation.label = options.config.data.label;
+  if (options.min_value) validation.min_value = *options.min_value;
+  if (options.max_value) validation.max_value = *options.max_value;
+  if (!options.like.empty())
+    validation.read.columns = inputs_of_records(options.like).pipeline->columns();
+  return validate_records(options.target, validation);
 }
 
 std::string found_in(const ConvertReport& report, bool samples) {
@@ -67,10 +84,12 @@ int convert_verb(const Options& options, World&, Log& log) {
   convert.deflate = options.deflate;
   const int threads = config.train.threads ? config.train.threads : available_cores();
   const bool records = wants_features(options) && has_records(source, config.data.format);
+  expect(records || options.like.empty(), ErrorKind::usage,
+         "{}: --like makes features of records with columns, and this source has none", source);
   const bool samples = records || is_samples(config, source);
   ConvertReport report;
   if (records) {
-    report = convert_records(config, {config.data, source, threads}, options.output, convert);
+    report = convert_records(options, {config.data, source, threads}, convert);
   } else if (samples) {
     const SampleReadOptions read = sample_read_options(config.data, threads);
     report = convert_samples([&] { return open_samples(source, read); }, options.output, convert);
@@ -102,6 +121,11 @@ int validate_verb(const Options& options, World&, Log&) {
     fmt::print("{}", options.json ? report.to_json() : report.to_text());
     return report.ok() ? 0 : exit_code(ErrorKind::data);
   };
+  if (wants_features(options) && has_records(options.target, options.config.data.format)) {
+    const RecordValidationReport report = check_records(options, threads);
+    fmt::print("{}", options.json ? report.to_json() : report.to_text());
+    return report.ok() ? 0 : exit_code(ErrorKind::data);
+  }
   if (is_samples(options.config, options.target))
     return run(SampleValidationOptions(), sample_read_options(options.config.data, threads),
                [](const std::string& path, const SampleValidationOptions& validation) {

@@ -118,7 +118,7 @@ std::string line_chart_svg(const LineChart& chart) {
                        kLeft - 8, py(y) + 4, tick_text(y));
   }
   for (const double x : axis_ticks(xs.low, xs.high, 8)) {
-    if (x != std::floor(x)) continue;  // epochs and steps are whole
+    if (chart.whole_x && x != std::floor(x)) continue;
     svg += fmt::format("<line class=\"tick\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{}\" y2=\"{}\"/>",
                        px(x), px(x), kHeight - kBottom, kHeight - kBottom + 5);
     svg +=
@@ -145,9 +145,10 @@ std::string line_chart_svg(const LineChart& chart) {
       dots += fmt::format(
           "<g class=\"dot\"><circle class=\"hit\" cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"9\"/>"
           "<circle cx=\"{0:.1f}\" cy=\"{1:.1f}\" r=\"{2}\"/><title>{3}: {4:.6g} at {5} "
-          "{6:.0f}</title></g>",
+          "{6}</title></g>",
           px(x), py(y), points.size() <= kMaxDots ? 3 : 0, html_escape(chart.series[s].name), y,
-          html_escape(chart.x_label), x);
+          html_escape(chart.x_label),
+          chart.whole_x ? fmt::format("{:.0f}", x) : fmt::format("{:.3g}", x));
     }
     svg += fmt::format("<g class=\"series s{}\"><path d=\"{}\"/>{}</g>\n", s % 6, path, dots);
   }

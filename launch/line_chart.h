@@ -16,6 +16,7 @@ struct ChartSeries {
 struct LineChart {
   std::string title, x_label;
   std::vector<ChartSeries> series;
+  bool whole_x = true;  // epochs and steps are whole
 };
 
 std::string line_chart_svg(const LineChart& chart);

@@ -18,6 +18,7 @@ class LinearTrainee final : public Trainee {
 
   const TraineeData& data() const override { return summary_; }
   DecidingMetric deciding_metric() const override;
+  void observe(EpochObserver observer) override { solver_->observe(std::move(observer)); }
   bool run_epoch(std::int64_t epoch) override { return solver_->run_epoch(epoch); }
   Metrics progress() override;
   void evaluate(Metrics& metrics) override;
@@ -29,6 +30,9 @@ class LinearTrainee final : public Trainee {
   std::string kind() const override { return "linear-" + site_.config.linear.optimizer; }
   std::string describe() const override { return solver_->describe(); }
   std::string unit() const override { return "samples"; }
+  void report(ReportData& report) const override {
+    add_to_report(measured_, inputs_.classes, report);
+  }
   std::string why_stopped() const override { return solver_->why_stopped(); }
   std::string if_diverged() const override {
     return is_mini_batch(site_.config.linear.optimizer)
@@ -45,6 +49,7 @@ class LinearTrainee final : public Trainee {
   Link link_ = Link::identity;
   std::unique_ptr<LinearSolver> solver_;
   std::optional<Scorer> held_out_;
+  SampleMetrics measured_;  // of the last evaluation
 };
 
 LinearTrainee::LinearTrainee(const TrainingSite& site) : site_(site) {
@@ -91,8 +96,8 @@ void LinearTrainee::evaluate(Metrics& metrics) {
   const Scored scored{{margins.data(), held_out_->rows(), outputs, outputs, {}},
                       held_out_->labels(),
                       held_out_->weights()};
-  for (auto& value : sample_metrics(site_.host, site_.comm, link_, num_classes(), scored).values)
-    metrics.push_back(std::move(value));
+  measured_ = sample_metrics(site_.host, site_.comm, link_, num_classes(), scored);
+  metrics.insert(metrics.end(), measured_.values.begin(), measured_.values.end());
 }
 
 void LinearTrainee::warm_start(const std::string& path) {

@@ -279,6 +279,7 @@ void Parser::add_data_verbs() {
                            "  gradmill convert 'part-*.csv.gz' ratings/ --to tfrecord --shards 4\n"
                            "  gradmill convert train.svm.gz clicks/ --shards 8\n"
                            "  gradmill convert adult.csv adult/ --label income\n"
+                           "  gradmill convert adult-test.csv adult-test/ --like runs/linear-0001\n"
                            "  gradmill convert run.toml adult/ --shards 8");
   convert
       ->add_option("source", options_.target,
@@ -292,6 +293,8 @@ void Parser::add_data_verbs() {
   convert->add_option("--deflate", options_.deflate, "compression, 0 (none) to 9")
       ->check(CLI::Range(0, 9));
   convert->add_flag("--force", options_.force, "replace a data set that is there");
+  convert->add_option("--like", options_.like,
+                      "a model: records become its features, instead of new ones");
   key_flags(convert, kDataFlags);
   feature_flags(convert);
   set_option(convert);
@@ -307,12 +310,17 @@ void Parser::add_data_verbs() {
 
   CLI::App* validate =
       verb("validate", "check a data set from end to end",
-           "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json");
+           "  gradmill validate ratings.csv --min 1 --max 5\n  gradmill validate ratings/ --json\n"
+           "  gradmill validate adult.csv --label income\n"
+           "  gradmill validate new.csv --like runs/linear-0001");
   validate->add_option("path", options_.target, "a file, folder or glob pattern")->required();
   validate->add_flag("--json", options_.json, "as JSON");
   validate->add_option("--min", options_.min_value, "smallest allowed rating, or label");
   validate->add_option("--max", options_.max_value, "largest allowed rating, or label");
+  validate->add_option("--like", options_.like,
+                       "a model: records must have its columns and classes");
   key_flags(validate, kDataFlags);
+  feature_flags(validate);
 
   CLI::App* doctor =
       verb("doctor", "check this machine: devices, libraries, limits", "  gradmill doctor");

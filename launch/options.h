@@ -37,6 +37,7 @@ struct Options {
   int shards = 0;  // 0: one for each 2 million rows' worth of file, at least 1
   int deflate = 0;
   bool force = false;
+  std::string like;  // convert, validate: a model whose features and classes records have
   bool json = false;
   std::optional<double> min_value, max_value;
 

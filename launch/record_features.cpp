@@ -4,6 +4,7 @@
 
 #include "data/dataset.h"
 #include "data/rating_source.h"
+#include "launch/model_state.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -57,6 +58,15 @@ FeatureFit fit_records(const Config& config, const SampleSource& source) {
   const auto found = open_records(source.path, options)->columns();
   return fit_features(source.path, options, feature_specs(config, found),
                       {config.data.label, config.data.weight, config.data.label_strip});
+}
+
+SampleInputs inputs_of_records(const std::string& model) {
+  SampleInputs inputs = SampleInputs::read(Checkpoint::open(model_folder(model)));
+  expect(inputs.pipeline != nullptr, ErrorKind::usage,
+         "{}: the model was trained on sparse rows, which have no columns to make features of; "
+         "leave --like out",
+         model);
+  return inputs;
 }
 
 bool is_converted(const std::string& path) {

@@ -14,6 +14,10 @@ namespace gradmill {
 /// keys of [data] stand for. Errors: as the readers; ErrorKind::usage for columns that are not there.
 FeatureFit fit_records(const Config& config, const SampleSource& source);
 
+/// The inputs of a stored model (linear, MLP) that reads records. Errors: as Checkpoint::open; ErrorKind::usage
+/// for a model of sparse rows, which have no columns.
+SampleInputs inputs_of_records(const std::string& model);
+
 /// Whether a path is a folder with dataset.json. Errors: ErrorKind::input_missing.
 bool is_converted(const std::string& path);
 

@@ -120,15 +120,7 @@ std::vector<Curve> curves_of(const std::vector<MetricsRecord>& metrics, bool by_
   return curves;
 }
 
-std::string chart_cards(const std::vector<Curve>& curves, const std::string& x_label) {
-  std::vector<LineChart> charts;
-  for (const Curve& curve : curves) {
-    const std::string title = display_name(base_name(curve.name));
-    auto at = std::find_if(charts.begin(), charts.end(),
-                           [&](const LineChart& c) { return c.title == title; });
-    if (at == charts.end()) at = charts.insert(charts.end(), LineChart{title, x_label, {}});
-    at->series.push_back({series_name(curve.name), curve.points});
-  }
+std::string chart_cards(const std::vector<LineChart>& charts) {
   std::string html = "<div class=\"charts\">\n";
   for (const LineChart& chart : charts) {
     html += "<figure class=\"card\"><h2>" + html_escape(chart.title) + "<span class=\"legend\">";
@@ -140,6 +132,33 @@ std::string chart_cards(const std::vector<Curve>& curves, const std::string& x_l
     html += "</span></h2>\n" + line_chart_svg(chart) + "</figure>\n";
   }
   return html + "</div>\n";
+}
+
+/// Curves whose names differ only in the split share a chart.
+std::vector<LineChart> charts_of(const std::vector<Curve>& curves, const std::string& x_label) {
+  std::vector<LineChart> charts;
+  for (const Curve& curve : curves) {
+    const std::string title = display_name(base_name(curve.name));
+    auto at = std::find_if(charts.begin(), charts.end(),
+                           [&](const LineChart& c) { return c.title == title; });
+    if (at == charts.end()) at = charts.insert(charts.end(), LineChart{title, x_label, {}});
+    at->series.push_back({series_name(curve.name), curve.points});
+  }
+  return charts;
+}
+
+std::string table_card(const ReportTable& table) {
+  std::string html =
+      fmt::format("<section class=\"card\"><h2>{}</h2><div class=\"scroll\"><table><tr>",
+                  html_escape(table.title));
+  for (std::size_t c = 0; c < table.header.size(); ++c)
+    html += fmt::format("<th{}>{}</th>", c ? " class=\"n\"" : "", html_escape(table.header[c]));
+  for (const auto& row : table.rows) {
+    html += "</tr>\n<tr>";
+    for (std::size_t c = 0; c < row.size(); ++c)
+      html += fmt::format("<td{}>{}</td>", c ? " class=\"n\"" : "", html_escape(row[c]));
+  }
+  return html + "</tr></table></div></section>\n";
 }
 
 std::string number(double value) {
@@ -203,7 +222,10 @@ std::string report_html(const ReportData& data) {
   const bool by_step = epochs.size() != data.metrics.size();
   const std::string x_label = by_step ? "step" : "epoch";
   const std::vector<Curve> curves = curves_of(data.metrics, by_step);
-  if (!curves.empty()) html += chart_cards(curves, x_label) + metrics_table(curves, x_label);
+  if (!curves.empty())
+    html += chart_cards(charts_of(curves, x_label)) + metrics_table(curves, x_label);
+  if (!data.charts.empty()) html += chart_cards(data.charts);
+  for (const ReportTable& table : data.tables) html += table_card(table);
 
   if (!data.config.empty()) {
     html += "<details class=\"card\" open><summary>Configuration</summary><pre>" +

@@ -8,6 +8,7 @@
 
 #include "dist/communicator.h"
 #include "kernels/losses.h"
+#include "models/epoch_observer.h"
 #include "models/linear/config.h"
 #include "models/linear/samples.h"
 #include "models/state_tensor.h"
@@ -37,6 +38,8 @@ class LinearSolver {
   LinearSolver() = default;
   LinearSolver(LinearSolver&&) = delete;
 
+  /// To be told of progress within the epochs that follow: mini-batches, and passes of coordinate descent.
+  void observe(EpochObserver observer) { observer_ = std::move(observer); }
   /// Full batch: one iteration; mini-batch: one pass over all samples. Collective. False once it has
   /// converged (no later call changes the parameters).
   virtual bool run_epoch(std::int64_t epoch) = 0;
@@ -56,6 +59,14 @@ class LinearSolver {
   virtual void warm_started() = 0;
   /// "logistic regression, L-BFGS"
   virtual std::string describe() const = 0;
+
+ protected:
+  void tell(double fraction) const {
+    if (observer_) observer_(fraction);
+  }
+
+ private:
+  EpochObserver observer_;
 };
 
 /// ctx: the device to train on; host: a CPU context with this rank's threads.

@@ -8,6 +8,7 @@
 
 namespace gradmill {
 namespace {
+constexpr double kCurveStep = 0.01;  // of recall and fall-out together, between points of the curve
 constexpr std::size_t kSamplesPerRank = 256;  // of the scores, to cut their range among the ranks
 
 /// A sample's score and its weight; negative samples have -weight.
@@ -98,9 +99,11 @@ struct Totals {
 /// sum (recall step in weight) * precision.
 struct Areas {
   double pairs = 0, precisions = 0;
+  std::vector<double> curve;  // positive and negative weight above some of the thresholds
 };
-Areas areas(const Entries& entries, Totals before) {
+Areas areas(const Entries& entries, Totals before, const Totals& all) {
   Areas sum;
+  Totals shown = before;
   for (std::size_t i = 0; i < entries.size();) {
     Totals group;
     const float score = entries[i].score;
@@ -111,6 +114,11 @@ Areas areas(const Entries& entries, Totals before) {
     before.negative += group.negative;
     if (group.positive > 0)
       sum.precisions += group.positive * before.positive / (before.positive + before.negative);
+    const double moved = (before.positive - shown.positive) / all.positive +
+                         (before.negative - shown.negative) / all.negative;
+    if (!(moved >= kCurveStep) && i < entries.size()) continue;
+    sum.curve.insert(sum.curve.end(), {before.positive, before.negative});
+    shown = before;
   }
   return sum;
 }
@@ -141,13 +149,21 @@ BinaryCurves binary_curves(const Context& host, Communicator& comm, VectorView<c
     all.positive += by_rank[2 * r];
     all.negative += by_rank[2 * r + 1];
   }
-  const Areas local = areas(entries, before);
+  const Areas local = areas(entries, before, all);
   std::vector<double> sums{local.pairs, local.precisions};
   comm.all_reduce_sum(host, view_of(sums));
   constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
   const bool both = all.positive > 0 && all.negative > 0;
-  return {both ? sums[0] / (all.positive * all.negative) : kUndefined,
-          all.positive > 0 ? sums[1] / all.positive : kUndefined};
+  BinaryCurves curves{both ? sums[0] / (all.positive * all.negative) : kUndefined,
+                      all.positive > 0 ? sums[1] / all.positive : kUndefined,
+                      {}};
+  const std::vector<double> points = all_gather(host, comm, local.curve);
+  if (!both) return curves;
+  curves.curve.push_back({});
+  for (std::size_t i = 0; i < points.size(); i += 2)
+    curves.curve.push_back({points[i] / all.positive, points[i + 1] / all.negative,
+                            points[i] / (points[i] + points[i + 1])});
+  return curves;
 }
 
 }  // namespace gradmill

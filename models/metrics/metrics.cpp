@@ -141,10 +141,11 @@ ClassificationMetrics classification_metrics(const Context& host, Communicator& 
   metrics.auc = metrics.pr_auc = kUndefined;
   if (num_classes == 2) {
     const auto scores = binary_scores(scored);
-    const BinaryCurves curves = binary_curves(host, comm, {scores.data(), scored.margins.rows, {}},
-                                              scored.labels, scored.weights);
+    BinaryCurves curves = binary_curves(host, comm, {scores.data(), scored.margins.rows, {}},
+                                        scored.labels, scored.weights);
     metrics.auc = curves.auc;
     metrics.pr_auc = curves.average_precision;
+    metrics.curve = std::move(curves.curve);
   }
   return metrics;
 }

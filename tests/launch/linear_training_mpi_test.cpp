@@ -1,6 +1,7 @@
 // Linear models over ranks: the optimum is that of one rank, whatever rows a rank has.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -91,6 +92,33 @@ TEST(LinearTrainingMpi, ARankWithoutRowsOrWithOneClassTakesPart) {
   EXPECT_EQ(classes.inputs().classes, (std::vector<std::string>{"-1", "1"}));
   EXPECT_LT(classes.coefficients()[0], 0);
   EXPECT_GT(classes.coefficients()[1], 0);
+}
+
+/// More ranks than rows, one rank with all rows of its class, and whole runs of every solver.
+TEST(LinearTrainingMpi, EverySolverTakesAnyShare) {
+  Shared shared;
+  const std::string two = shared.write("two.svm", "1 1:1\n-1 2:1\n");
+  std::string sorted;  // every rank has one class only
+  for (int i = 0; i < 120; ++i) sorted += i < 60 ? "-1 1:1 3:1\n" : "1 2:1 3:1\n";
+  const std::string by_class = shared.write("sorted.svm", sorted);
+  for (const std::string optimizer :
+       {"lbfgs", "owlqn", "newton_cg", "sgd", "adagrad", "adam", "adamw", "ftrl"})
+    for (const std::string exchange : {"auto", "sharded"}) {
+      if (exchange == "sharded" &&
+          (optimizer == "lbfgs" || optimizer == "owlqn" || optimizer == "newton_cg"))
+        continue;
+      SCOPED_TRACE(optimizer + ", " + exchange);
+      const std::vector<std::string> more{
+          "--optimizer", optimizer,  "--holdout", "0",     "--l2",
+          "0.01",        "--epochs", "20",        "--set", "optimizer.exchange=" + exchange};
+      const LinearModel few = shared.train("two-" + optimizer + exchange, two, more);
+      EXPECT_EQ(few.inputs().num_features, 2);
+      const LinearModel classes = shared.train("sorted-" + optimizer + exchange, by_class, more);
+      EXPECT_LT(classes.coefficients()[0], 0);
+      EXPECT_GT(classes.coefficients()[1], 0);
+      for (const LinearModel* m : {&few, &classes})
+        for (const float w : m->coefficients()) EXPECT_TRUE(std::isfinite(w));
+    }
 }
 
 TEST(LinearTrainingMpi, FeaturesAreFittedOverAllRanks) {

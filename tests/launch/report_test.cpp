@@ -53,6 +53,19 @@ TEST(Report, HoldsEverythingAndNothingFromTheNetwork) {
   EXPECT_NE(html.find("3 rows were &quot;skipped&quot;"), std::string::npos);
 }
 
+TEST(Report, HasChartsAndTablesOfTheModel) {
+  ReportData data = example();
+  data.charts.push_back({"ROC", "fall-out", {{"recall", {{0, 0}, {0.25, 0.75}, {1, 1}}}}, false});
+  data.tables.push_back({"Confusion", {"", "a", "<b>"}, {{"a", "10", "2"}, {"<b>", "1", "7"}}});
+  const std::string html = report_html(data);
+  EXPECT_EQ(count(html, "<svg "), 3U);
+  EXPECT_NE(html.find("recall: 0.75 at fall-out 0.25"), std::string::npos);
+  EXPECT_NE(html.find(">0.4</text>"), std::string::npos);  // ticks between 0 and 1
+  EXPECT_NE(html.find("<th class=\"n\">&lt;b&gt;</th>"), std::string::npos);
+  EXPECT_NE(html.find("<tr><td>a</td><td class=\"n\">10</td><td class=\"n\">2</td>"),
+            std::string::npos);
+}
+
 TEST(Report, SpeedComesAfterWhatWasLearned) {
   ReportData data;
   data.metrics = {{1, 1, 1, {{"epoch_seconds", 2}, {"rmse", 1}}},

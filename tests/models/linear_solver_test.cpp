@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "models/linear/class_weights.h"
@@ -254,6 +255,28 @@ TEST(LinearSolver, WarmStartGoesOnFromTheParameters) {
     next.solver->warm_started();
     next.solver->run_epoch(0);
     EXPECT_LT(next.solver->loss(), done.solver->loss() * 1.02) << optimizer;
+  }
+}
+
+TEST(LinearSolver, MiniBatchesTellHowFarTheyAre) {
+  const Context ctx = Context::cpu(1);
+  const auto comm = make_self_communicator();
+  const Samples samples = linear_problem(2000, 30, 2, 4);
+  for (const char* optimizer : {"sgd", "adagrad"}) {
+    LinearConfig config;
+    config.optimizer = optimizer;
+    config.global_batch = 4;
+    config = with_defaults(config);
+    const auto solver = make_linear_solver(ctx, ctx, *comm, config, 3,
+                                           linear_shape(config, samples.num_features, 2), samples);
+    std::vector<double> told;
+    solver->observe([&](double fraction) { told.push_back(fraction); });
+    solver->run_epoch(0);
+    ASSERT_GE(told.size(), 50u);
+    EXPECT_LE(told.size(), 200u);
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    EXPECT_GT(told.front(), 0);
+    EXPECT_LT(told.back(), 1);
   }
 }
 

@@ -33,6 +33,31 @@ TEST(LinkTest, ProbabilitiesAreExactInBothTails) {
   EXPECT_DOUBLE_EQ(p[1], 1.0 / 3);
 }
 
+TEST(MetricsTest, CurvesHaveAPointForEveryThreshold) {
+  const auto comm = make_self_communicator();
+  const std::vector<float> ones{1, 1}, scores{3, 2, 2, 1, 0}, labels{1, 1, 0, 0, 1},
+      weights{1, 1, 2, 1, 2};
+  const auto view = [](const std::vector<float>& v) {
+    return VectorView<const float>{v.data(), static_cast<std::int64_t>(v.size()), {}};
+  };
+  const BinaryCurves curves =
+      binary_curves(host(), *comm, view(scores), view(labels), view(weights));
+  const std::vector<std::array<double, 3>> want{
+      {0, 0, 1}, {0.25, 0, 1}, {0.5, 2 / 3.0, 0.5}, {0.5, 1, 0.4}, {1, 1, 4 / 7.0}};
+  ASSERT_EQ(curves.curve.size(), want.size());
+  double area = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    EXPECT_DOUBLE_EQ(curves.curve[i].recall, want[i][0]);
+    EXPECT_DOUBLE_EQ(curves.curve[i].fall_out, want[i][1]);
+    EXPECT_DOUBLE_EQ(curves.curve[i].precision, want[i][2]);
+    if (i > 0)
+      area += (curves.curve[i].fall_out - curves.curve[i - 1].fall_out) *
+              (curves.curve[i].recall + curves.curve[i - 1].recall) / 2;
+  }
+  EXPECT_DOUBLE_EQ(area, curves.auc);  // the trapezoids of Fawcett's algorithm
+  EXPECT_TRUE(binary_curves(host(), *comm, view(ones), view(ones), {}).curve.empty());
+}
+
 TEST(LinkTest, TiesGoToTheLowerClass) {
   EXPECT_EQ(predicted_class(std::array{0.0f}), 0);
   EXPECT_EQ(predicted_class(std::array{1e-30f}), 1);
