@@ -71,7 +71,7 @@ const std::vector<Bad>& bad_files() {
        "cut.jsonl:2:16: expected a value"},
       {"twice.jsonl", "{\"label\":1,\"a\":2}\n{\"label\":0,\"a\":1,\"a\":2}\n",
        "twice.jsonl:2:1: member \"a\" is there twice"},
-      {"text.jsonl", "[1,2]\n", "text.jsonl:1:1:"}};
+      {"list.jsonl", "[1,2]\n", "list.jsonl: no records; expected a JSON object"}};
   return files;
 }
 

@@ -116,15 +116,15 @@ TEST_F(LinearExchangeGpuMpi, CudaHasEveryExchange) { expect_same_on_every_exchan
 
 TEST_F(LinearExchangeGpuMpi, CudaStreamsBatchesThatItsMemoryCannotHold) {
   for (const Problem& problem :
-       {Problem{2, linear_problem(400, 60, 2, 4, true)},
-        Problem{2, random_samples({400, 12, {12, 9}, true, false, 2}, 3)}})  // dense rows
+       {Problem{2, linear_problem(1600, 60, 2, 4, true)},
+        Problem{2, random_samples({1600, 12, {12, 9}, true, false, 2}, 3)}})  // dense rows
     for (const char* exchange : {"touched", "sparse", "sharded"}) {
       LinearConfig config = config_of("adagrad");
       config.global_batch = 40;
       config.exchange = exchange;
       const Samples mine = share_of(problem.all);
       const Outcome resident = train(*gpu, config, problem.classes, mine, 3);
-      config.device_bytes = 24000 / test_world().world_size();
+      config.device_bytes = 48000 / test_world().world_size();
       const Outcome streamed = train(*gpu, config, problem.classes, mine, 3);
       EXPECT_EQ(resident.text.find("streamed"), std::string::npos);
       EXPECT_NE(streamed.text.find("streamed"), std::string::npos) << streamed.text;
