@@ -13,7 +13,6 @@
 
 namespace gradmill {
 namespace {
-constexpr std::int64_t kTold = 100;  // times an epoch that progress is told
 
 Buffer<float> zeros(const Context& ctx, std::int64_t size) {
   Buffer<float> buffer(ctx, size);
@@ -74,9 +73,8 @@ bool MiniBatchSolver::run_epoch(std::int64_t epoch) {
   const auto batch_of = [&](std::int64_t s) {
     return s < steps ? static_cast<std::int64_t>(order(static_cast<std::uint64_t>(s))) : -1;
   };
-  const std::int64_t told = std::max<std::int64_t>(steps / kTold, 1);
   for (std::int64_t s = 0; s < steps; ++s) {
-    if (s > 0 && s % told == 0) tell(static_cast<double>(s) / static_cast<double>(steps));
+    tell(s, steps);
     run_step(batches_.batch(batch_of(s), batch_of(s + 1)), static_cast<std::int32_t>(s),
              step_numbers(config_, first + s, rates[static_cast<std::size_t>(s)]));
   }

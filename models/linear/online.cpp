@@ -113,6 +113,7 @@ bool OnlineSolver::run_epoch(std::int64_t epoch) {
   double sum = 0;
   std::int64_t batch = batch_at(0);
   for (std::int64_t s = 0; s < steps; ++s) {
+    tell(s, steps);
     const std::int64_t next = batch_at(s + 1);
     sum += run_step(batch, next, static_cast<std::int32_t>(s),
                     step_numbers(config_, first + s, rates.rates[static_cast<std::size_t>(s)]),

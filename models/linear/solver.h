@@ -1,6 +1,7 @@
 // What the training loop needs of a linear model's optimizer. One object on each rank.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -38,7 +39,7 @@ class LinearSolver {
   LinearSolver() = default;
   LinearSolver(LinearSolver&&) = delete;
 
-  /// To be told of progress within the epochs that follow: mini-batches, and passes of coordinate descent.
+  /// To be told of progress within the epochs that follow: of mini-batches.
   void observe(EpochObserver observer) { observer_ = std::move(observer); }
   /// Full batch: one iteration; mini-batch: one pass over all samples. Collective. False once it has
   /// converged (no later call changes the parameters).
@@ -61,8 +62,10 @@ class LinearSolver {
   virtual std::string describe() const = 0;
 
  protected:
-  void tell(double fraction) const {
-    if (observer_) observer_(fraction);
+  /// Before a step of an epoch: tells of it about a hundred times.
+  void tell(std::int64_t step, std::int64_t steps) const {
+    if (observer_ && step > 0 && step % std::max<std::int64_t>(steps / 100, 1) == 0)
+      observer_(static_cast<double>(step) / static_cast<double>(steps));
   }
 
  private:
