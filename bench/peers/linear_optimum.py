@@ -138,7 +138,7 @@ def scikit(x, y, loss, l2, l1, intercept):
         model.fit(x.toarray(), y)
         return {"Lasso" if l1 else "Ridge": (model.coef_, model.intercept_)}
     if l1 and (intercept or loss == "softmax"):
-        solvers = {"saga": 20_000}
+        solvers = {"saga": 3_000}
     else:
         solvers = {} if l1 else {"newton-cg": 10_000, "lbfgs": 100_000}
     for solver, iterations in solvers.items():
