@@ -334,7 +334,12 @@ void ProximalNewtonSolver::iterate(std::int64_t c, std::int64_t epoch) {
   }
   const bool stuck = p.by_rounding != 0 && p.norm >= last;
   if (!stuck) minimize_model(c, epoch);
-  if ((stuck || !search(c)) && !unshrink(c)) p.done = 2;
+  if (!stuck && search(c)) return;
+  // No step gains anything: what was shrunk is looked at, unless that has gained nothing the last time either.
+  const double value = p.loss + penalty(point(c));
+  const bool gained = value < p.stuck_at - kNoise * std::abs(value);
+  p.stuck_at = value;
+  if (!gained || !unshrink(c)) p.done = 2;
 }
 
 bool ProximalNewtonSolver::run_epoch(std::int64_t epoch) {

@@ -42,9 +42,10 @@ class ProximalNewtonSolver final : public LinearSolver {
     double gradient, curvature, step;
   };
   /// What is saved of an output beside its point, as numbers.
+  static constexpr double kNever = 1e300;
   struct Progress {
     double first_norm = -1, norm = 0, most_violation = 0, loss = 0, by_rounding = 0, forced = -1,
-           close = 0, done = 0;
+           close = 0, stuck_at = kNever, done = 0;
   };
 
   std::int64_t width() const { return shape_.num_features + 1; }
