@@ -6,6 +6,13 @@
 
 namespace gradmill {
 
+std::string_view collective_name(Collective collective) {
+  constexpr std::string_view kNames[] = {
+      "none",      "all_reduce_sum", "all_gather", "reduce_scatter_sum",
+      "broadcast", "all_to_all",     "barrier"};
+  return kNames[static_cast<std::size_t>(collective)];
+}
+
 void Communicator::check_parts(std::string_view collective, Counts counts, std::int64_t mine,
                                std::int64_t all, bool same_device) const {
   require(counts.size() == static_cast<std::size_t>(world_size()), "{}: {} counts for {} ranks",

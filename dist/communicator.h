@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
+#include "dist/collective_observer.h"
 #include "runtime/context.h"
 #include "runtime/element_type.h"
 #include "runtime/view.h"
@@ -39,6 +41,9 @@ class Communicator {
   /// memory count only as long as their call takes: they run on the stream.
   double seconds() const { return seconds_; }
 
+  /// This observer is told of every call from now on; nullptr: none.
+  virtual void observe(CollectiveObserver* observer) { observer_ = observer; }
+
   template <class T>
   using Input = std::type_identity_t<VectorView<const T>>;  // converts from VectorView<T>
   using Counts = std::span<const std::int64_t>;
@@ -46,7 +51,8 @@ class Communicator {
   template <class T>
   void all_reduce_sum(const Context& ctx, VectorView<T> values) {
     static_assert(element_type<T>() != ElementType::byte, "bytes have no sum");
-    const Stopwatch watch(seconds_);
+    const Scope scope(*this, Collective::all_reduce_sum, values.size * std::int64_t{sizeof(T)},
+                      values.device);
     all_reduce_sum(ctx, values.data, values.size, element_type<T>(), values.device);
   }
   /// mine [counts[rank]] of every rank, in rank order, into all [sum of counts]. `mine` may be its
@@ -54,7 +60,8 @@ class Communicator {
   template <class T>
   void all_gather(const Context& ctx, Input<T> mine, Counts counts, VectorView<T> all) {
     check_parts("all_gather", counts, mine.size, all.size, mine.device == all.device);
-    const Stopwatch watch(seconds_);
+    const Scope scope(*this, Collective::all_gather, all.size * std::int64_t{sizeof(T)},
+                      all.device);
     all_gather(ctx, mine.data, counts, all.data, element_type<T>(), all.device);
   }
   /// The sum over ranks of all [sum of counts]; rank r gets its r-th part in mine [counts[r]],
@@ -63,12 +70,14 @@ class Communicator {
   void reduce_scatter_sum(const Context& ctx, Input<T> all, Counts counts, VectorView<T> mine) {
     static_assert(element_type<T>() != ElementType::byte, "bytes have no sum");
     check_parts("reduce_scatter_sum", counts, mine.size, all.size, mine.device == all.device);
-    const Stopwatch watch(seconds_);
+    const Scope scope(*this, Collective::reduce_scatter_sum, all.size * std::int64_t{sizeof(T)},
+                      all.device);
     reduce_scatter_sum(ctx, all.data, counts, mine.data, element_type<T>(), all.device);
   }
   template <class T>
   void broadcast(const Context& ctx, VectorView<T> values, int root) {
-    const Stopwatch watch(seconds_);
+    const Scope scope(*this, Collective::broadcast, values.size * std::int64_t{sizeof(T)},
+                      values.device);
     broadcast(ctx, values.data, values.size, element_type<T>(), values.device, root);
   }
   /// send [sum of send_counts]: the parts for rank 0, 1, ...; receive [sum of receive_counts]: the
@@ -79,14 +88,19 @@ class Communicator {
                   Counts receive_counts) {
     check_parts("all_to_all", send_counts, -1, send.size, send.device == receive.device);
     check_parts("all_to_all", receive_counts, -1, receive.size, true);
-    const Stopwatch watch(seconds_);
+    const Scope scope(*this, Collective::all_to_all, send.size * std::int64_t{sizeof(T)},
+                      receive.device);
     all_to_all(ctx, send.data, send_counts, receive.data, receive_counts, element_type<T>(),
                receive.device);
   }
   /// Returns when every rank has called it (host side).
-  virtual void barrier() = 0;
+  void barrier() {
+    const Scope scope(*this, Collective::barrier, 0, Device{});
+    wait_for_all();
+  }
 
  protected:
+  virtual void wait_for_all() = 0;
   virtual void all_reduce_sum(const Context& ctx, void* values, std::int64_t count,
                               ElementType type, Device device) = 0;
   virtual void all_gather(const Context& ctx, const void* mine, Counts counts, void* all,
@@ -98,15 +112,26 @@ class Communicator {
   virtual void all_to_all(const Context& ctx, const void* send, Counts send_counts, void* receive,
                           Counts receive_counts, ElementType type, Device device) = 0;
 
+  const CollectiveCall& call() const { return call_; }  // the current or the last one
+  CollectiveObserver* observer() const { return observer_; }
+
  private:
-  class Stopwatch {
+  /// One call: numbered, timed, and told to the observer.
+  class Scope {
    public:
-    explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-    ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+    Scope(Communicator& comm, Collective what, std::int64_t bytes, Device device) : comm_(comm) {
+      comm_.call_ = {what, comm_.call_.sequence + 1, bytes, device};
+      if (comm_.observer_) comm_.observer_->entered(comm_.call_);
+    }
+    ~Scope() {
+      comm_.seconds_ += std::chrono::duration<double>(Clock::now() - start_).count();
+      // A call that fails is not left: the record shows what the rank waited for.
+      if (comm_.observer_ && std::uncaught_exceptions() == 0) comm_.observer_->left();
+    }
 
    private:
     using Clock = std::chrono::steady_clock;
-    double& seconds_;
+    Communicator& comm_;
     Clock::time_point start_ = Clock::now();
   };
 
@@ -114,6 +139,8 @@ class Communicator {
   void check_parts(std::string_view collective, Counts counts, std::int64_t mine, std::int64_t all,
                    bool same_device) const;
   double seconds_ = 0;
+  CollectiveCall call_;
+  CollectiveObserver* observer_ = nullptr;
 };
 
 /// World size 1: every collective is the identity.

@@ -71,7 +71,8 @@ namespace {
 }
 }  // namespace
 
-bool mpi_wait(std::span<MPI_Request> requests, std::span<MPI_Status> statuses, double seconds) {
+bool mpi_wait(std::span<MPI_Request> requests, std::span<MPI_Status> statuses, double seconds,
+              CollectiveObserver* observer) {
   using Clock = std::chrono::steady_clock;
   // Most waits are short, and a message in pieces moves only while MPI is asked: so first spin,
   // then give the core away between questions, and sleep only when the peer is clearly at other
@@ -88,6 +89,7 @@ bool mpi_wait(std::span<MPI_Request> requests, std::span<MPI_Status> statuses, d
       fail_in_status(status, statuses);
     if (done) return true;
     if (polls < kSpins) continue;
+    if (observer) observer->waiting();
     const auto waited = Clock::now() - start;
     if (waited > std::chrono::duration<double>(seconds)) return false;
     if (waited < kYielding)

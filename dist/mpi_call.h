@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dist/collective_observer.h"
 #include "runtime/handle.h"
 
 namespace gradmill {
@@ -36,7 +37,8 @@ class MpiComm {
 };
 
 /// Polls until all requests are complete; false if they are not after so many seconds. The statuses
-/// (one a request) are filled in on success.
-bool mpi_wait(std::span<MPI_Request> requests, std::span<MPI_Status> statuses, double seconds);
+/// (one a request) are filled in on success. The observer is asked meanwhile, and may throw.
+bool mpi_wait(std::span<MPI_Request> requests, std::span<MPI_Status> statuses, double seconds,
+              CollectiveObserver* observer = nullptr);
 
 }  // namespace gradmill

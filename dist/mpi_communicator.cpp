@@ -108,11 +108,12 @@ struct MpiCommunicator::Impl {
   }
 
   [[noreturn]] void lost(const Call& call, std::string_view whom) {
+    const std::string last = observer ? observer->whom_all_wait_for() : "";
     failure = fmt::format(
-        "{}: no answer from {} within {} s; a rank has ended, hangs or is slower than the "
-        "deadline: "
-        "see the other ranks' logs",
-        describe(call), whom, options.timeout_seconds);
+        "{}: no answer from {} within {} s; {}", describe(call), whom, options.timeout_seconds,
+        last.empty()
+            ? "a rank has ended, hangs or is slower than the deadline: see the other ranks' logs"
+            : last);
     fail(ErrorKind::peer_lost, failure);
   }
 
@@ -153,7 +154,7 @@ struct MpiCommunicator::Impl {
 
   bool wait(const Call& call) {
     try {
-      return mpi_wait(requests, statuses, options.timeout_seconds);
+      return mpi_wait(requests, statuses, options.timeout_seconds, observer);
     } catch (const Error& error) {
       failure = fmt::format("{}: {}", describe(call), error.what());
       throw Error(error.kind(), failure);
@@ -214,8 +215,9 @@ struct MpiCommunicator::Impl {
   MpiComm comm;
   int rank, size;
   std::vector<std::string> hosts;
-  std::int64_t sequence = 0;
-  std::string failure;  // of the first call that failed
+  CollectiveObserver* observer = nullptr;
+  std::int64_t sequence = -1;  // gathering the hosts' names is number 0
+  std::string failure;         // of the first call that failed
   std::vector<MPI_Request> requests;
   std::vector<MPI_Status> statuses;
   std::vector<Message> pieces, receives, sends;
@@ -230,7 +232,14 @@ MpiCommunicator::~MpiCommunicator() = default;
 int MpiCommunicator::rank() const { return impl_->rank; }
 int MpiCommunicator::world_size() const { return impl_->size; }
 
-void MpiCommunicator::barrier() {
+void MpiCommunicator::observe(CollectiveObserver* observer) {
+  Communicator::observe(observer);
+  impl_->observer = observer;
+}
+
+void MpiCommunicator::number_next(std::int64_t sequence) { impl_->sequence = sequence - 1; }
+
+void MpiCommunicator::wait_for_all() {
   const Call call = impl_->begin("barrier", 0);
   impl_->requests.resize(1);
   impl_->pieces.clear();

@@ -28,7 +28,10 @@ class MpiCommunicator final : public Communicator {
   int rank() const override;
   int world_size() const override;
   std::string_view name() const override { return "mpi"; }
-  void barrier() override;
+  void wait_for_all() override;
+  void observe(CollectiveObserver* observer) override;
+  /// The next call is number `sequence`: of a communicator that makes its calls through this one.
+  void number_next(std::int64_t sequence);
 
   using Communicator::all_gather;
   using Communicator::all_reduce_sum;

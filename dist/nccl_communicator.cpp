@@ -90,13 +90,17 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   int rank() const override { return host_->rank(); }
   int world_size() const override { return host_->world_size(); }
   std::string_view name() const override { return "nccl"; }
-  void barrier() override { host_->barrier(); }
+  void observe(CollectiveObserver* observer) override {
+    Communicator::observe(observer);
+    host_->observe(observer);
+  }
 
  protected:
+  void wait_for_all() override { host().wait_for_all(); }
   void all_reduce_sum(const Context& ctx, void* values, std::int64_t count, ElementType type,
                       Device device) override {
     if (device.kind == DeviceKind::cpu)
-      return host_->all_reduce_sum(ctx, values, count, type, device);
+      return host().all_reduce_sum(ctx, values, count, type, device);
     run(ctx, device, {"all_reduce_sum", 0, count * element_size(type)}, [&] {
       return ncclAllReduce(values, values, size(count), nccl_type(type), ncclSum, comm_,
                            stream_.get());
@@ -107,7 +111,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
                  Device device, int root) override {
     require(root >= 0 && root < world_size(), "broadcast from rank {} of {}", root, world_size());
     if (device.kind == DeviceKind::cpu)
-      return host_->broadcast(ctx, values, count, type, device, root);
+      return host().broadcast(ctx, values, count, type, device, root);
     run(ctx, device, {"broadcast", 0, count * element_size(type)}, [&] {
       return ncclBroadcast(values, values, size(count), nccl_type(type), root, comm_,
                            stream_.get());
@@ -117,7 +121,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   void all_gather(const Context& ctx, const void* mine, Counts counts, void* all, ElementType type,
                   Device device) override {
     if (device.kind == DeviceKind::cpu)
-      return host_->all_gather(ctx, mine, counts, all, type, device);
+      return host().all_gather(ctx, mine, counts, all, type, device);
     run(ctx, device, {"all_gather", 0, total_bytes(counts, type)}, [&] {
       if (all_equal(counts))
         return ncclAllGather(mine, all, size(counts[0]), nccl_type(type), comm_, stream_.get());
@@ -131,7 +135,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   void reduce_scatter_sum(const Context& ctx, const void* all, Counts counts, void* mine,
                           ElementType type, Device device) override {
     if (device.kind == DeviceKind::cpu)
-      return host_->reduce_scatter_sum(ctx, all, counts, mine, type, device);
+      return host().reduce_scatter_sum(ctx, all, counts, mine, type, device);
     run(ctx, device, {"reduce_scatter_sum", 0, total_bytes(counts, type)}, [&] {
       if (all_equal(counts))
         return ncclReduceScatter(all, mine, size(counts[0]), nccl_type(type), ncclSum, comm_,
@@ -146,7 +150,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   void all_to_all(const Context& ctx, const void* send, Counts send_counts, void* receive,
                   Counts receive_counts, ElementType type, Device device) override {
     if (device.kind == DeviceKind::cpu)
-      return host_->all_to_all(ctx, send, send_counts, receive, receive_counts, type, device);
+      return host().all_to_all(ctx, send, send_counts, receive, receive_counts, type, device);
     require(send_counts[size(rank())] == receive_counts[size(rank())],
             "all_to_all: rank {} sends itself {} elements but expects {}", rank(),
             send_counts[size(rank())], receive_counts[size(rank())]);
@@ -171,6 +175,10 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   }
 
  private:
+  MpiCommunicator& host() {
+    host_->number_next(call().sequence);
+    return *host_;
+  }
   static std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
   static bool all_equal(Counts counts) {
     return std::all_of(counts.begin(), counts.end(), [&](auto c) { return c == counts[0]; });
@@ -206,7 +214,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
     require(&ctx == &ctx_ && device == ctx_.device(),
             "{}: memory of another device than the communicator's", call.name);
     if (!failure_.empty()) fail(ErrorKind::peer_lost, failure_);
-    call.sequence = ++sequence_;
+    call.sequence = this->call().sequence;
     last_ = call;
     if (call.bytes == 0 && call.name != "all_to_all") return;
     make_current();
@@ -257,14 +265,17 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   /// While the host waits for ctx's stream, and once more after that.
   void waiting(double seconds) override {
     if (!failure_.empty()) fail(ErrorKind::peer_lost, failure_);
+    if (observer()) observer()->waiting();
     ncclResult_t result = ncclSuccess;
     if (ncclCommGetAsyncError(comm_, &result) != ncclSuccess) result = ncclInternalError;
     if (result != ncclSuccess && result != ncclInProgress) broken(result);
-    if (seconds > timeout_seconds_)
-      lost(
-          fmt::format("the device has not finished it after {} s; a rank has ended, hangs or is "
-                      "slower than the deadline: see the other ranks' logs",
-                      timeout_seconds_));
+    if (seconds <= timeout_seconds_) return;
+    const std::string last = observer() ? observer()->whom_all_wait_for() : "";
+    lost(fmt::format("the device has not finished it after {} s; {}", timeout_seconds_,
+                     last.empty()
+                         ? "a rank has ended, hangs or is slower than the deadline: see the "
+                           "other ranks' logs"
+                         : last));
   }
 
   bool finished() const {
@@ -281,7 +292,7 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
     const char* detail = ncclGetLastError(comm_);
     const std::string text = fmt::format("{}{}{}", ncclGetErrorString(result),
                                          detail && *detail ? ": " : "", detail ? detail : "");
-    if (result == ncclInvalidUsage && sequence_ == 0)
+    if (result == ncclInvalidUsage && call().sequence == 0)
       end(ErrorKind::usage,
           text + "; every rank needs a device of its own: start fewer ranks on this host");
     switch (result) {
@@ -312,7 +323,6 @@ class NcclCommunicator final : public Communicator, private StreamWatch {
   Stream stream_;
   Event before_, after_;
   ncclComm_t comm_ = nullptr;
-  std::int64_t sequence_ = 0;
   Call last_;
   std::string failure_;  // of the first call that failed
 };

@@ -9,9 +9,9 @@ class SelfCommunicator final : public Communicator {
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
   std::string_view name() const override { return "self"; }
-  void barrier() override {}
 
  protected:
+  void wait_for_all() override {}
   void all_reduce_sum(const Context&, void*, std::int64_t, ElementType, Device) override {}
   void broadcast(const Context&, void*, std::int64_t, ElementType, Device, int root) override {
     require(root == 0, "broadcast from rank {} in a world of one", root);

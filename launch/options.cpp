@@ -111,21 +111,33 @@ const char* kind_words(unsigned kinds) {
   }
 }
 
+/// "Exit codes: 0 done, 64 usage, …" in lines of at most 100 columns.
+std::string exit_code_lines() {
+  std::string lines, line = "Exit codes: 0 done";
+  for (const ExitCode& each : exit_codes()) {
+    const std::string word = fmt::format("{} {}", each.code, each.name);
+    line += ",";
+    if (line.size() + word.size() > 98) {
+      lines += line + "\n";
+      line = "  " + word;
+    } else {
+      line += " " + word;
+    }
+  }
+  return lines + line + " (docs/exit-codes.md)\n";
+}
+
 Parser::Parser() {
   app_.require_subcommand(1);
   app_.set_version_flag("--version", version_line());
   app_.get_formatter()->column_width(34);
-  app_.footer(
-      "Exit codes: 0 done, 64 usage, 65 bad data, 66 input missing, 71 out of memory, 73 cannot "
-      "write,\n"
-      "76 peer lost, 77 directory in use, 78 checkpoint, 79 not finite, 80 device fault "
-      "(docs/exit-codes.md).\n"
-      "Examples:\n"
-      "  gradmill train mf --data ratings.csv\n"
-      "  gradmill train linear --data train.svm --valid test.svm\n"
-      "  mpirun -n 4 gradmill train config.toml --set model.num_factors=128\n"
-      "  gradmill recommend runs/mf-0001 --user 42 --count 10\n"
-      "gradmill VERB --help tells more.");
+  app_.footer(exit_code_lines() +
+              "Examples:\n"
+              "  gradmill train mf --data ratings.csv\n"
+              "  gradmill train linear --data train.svm --valid test.svm\n"
+              "  mpirun -n 4 gradmill train config.toml --set model.num_factors=128\n"
+              "  gradmill recommend runs/mf-0001 --user 42 --count 10\n"
+              "gradmill VERB --help tells more.");
   add_train();
   add_model_verbs();
   add_data_verbs();

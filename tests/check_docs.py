@@ -20,17 +20,22 @@ def broken_links(page):
             yield f"{page.relative_to(ROOT)}: link to {target}, which is not there"
 
 
+RETRY = {"no": "no", "once": "once", "yes": "yes", "elsewhere": "yes, on another node", "resume": "yes"}
+
+
 def exit_code_problems():
     source = (ROOT / "runtime/error.cpp").read_text()
-    codes = dict(re.findall(r'\{ErrorKind::\w+, (\d+), "([^"]+)"\}', source))
+    table = re.findall(r'\{ErrorKind::\w+, (\d+), "([^"]+)", Retry::(\w+)\}', source)
+    codes = {code: (name, retry) for code, name, retry in table}
     page = (ROOT / "docs/exit-codes.md").read_text()
-    rows = dict(re.findall(r"^\| (\d+) \| ([^|]+?) \|", page, re.MULTILINE))
+    rows = {code: cells for code, *cells in re.findall(r"^\| (\d+) \| ([^|]+?) \|[^|]*\| ?([^|]*?) ?\|$", page, re.MULTILINE)}
     if not codes:
         yield "runtime/error.cpp: the table of exit codes was not found"
-    for code, name in codes.items():
-        if rows.get(code) != name:
-            yield f'docs/exit-codes.md: code {code} is "{name}" in runtime/error.cpp, "{rows.get(code)}" here'
-    for code in rows.keys() - codes.keys() - {"0", "82"}:
+    for code, (name, retry) in codes.items():
+        said = rows.get(code)
+        if said is None or said[0] != name or not re.match(rf"{RETRY[retry]}\b", said[1]):
+            yield f'docs/exit-codes.md: code {code} is "{name}", try again "{RETRY[retry]}" in runtime/error.cpp, {said} here'
+    for code in rows.keys() - codes.keys() - {"0"}:
         yield f"docs/exit-codes.md: code {code} is not in runtime/error.cpp"
 
 

@@ -26,20 +26,20 @@ class ThreadCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int world_size() const override { return static_cast<int>(world_.mine.size()); }
   std::string_view name() const override { return "threads"; }
-  void barrier() override { world_.sync.arrive_and_wait(); }
 
  protected:
+  void wait_for_all() override { world_.sync.arrive_and_wait(); }
   void all_gather(const Context&, const void* mine, std::span<const std::int64_t> counts, void* all,
                   ElementType type, Device) override {
     world_.mine[static_cast<std::size_t>(rank_)] = mine;
-    barrier();
+    wait_for_all();
     auto* out = static_cast<char*>(all);
     for (std::size_t r = 0; r < counts.size(); ++r) {
       const auto bytes = static_cast<std::size_t>(counts[r] * element_size(type));
       if (bytes) std::memcpy(out, world_.mine[r], bytes);
       out += bytes;
     }
-    barrier();
+    wait_for_all();
   }
   void all_reduce_sum(const Context&, void*, std::int64_t, ElementType, Device) override {
     refuse();
