@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <system_error>
@@ -38,6 +39,13 @@ T peek(T& from, std::memory_order order = std::memory_order_relaxed) {
   return std::atomic_ref<T>(from).load(order);
 }
 
+std::uint64_t pack_call(Collective what, std::int64_t bytes) {
+  // In an all_to_all every rank has a size of its own.
+  if (what == Collective::all_to_all) bytes = 0;
+  return static_cast<std::uint64_t>(what) << 56 |
+         (static_cast<std::uint64_t>(bytes) & (~std::uint64_t{0} >> 8));
+}
+
 }  // namespace
 
 struct FlightRecorder::Layout {
@@ -50,6 +58,7 @@ struct FlightRecorder::Layout {
   std::int64_t time_ns = 0, step = 0, sequence = 0, bytes = 0;  // the state now
   std::uint32_t state = 0;  // kind, phase, collective, device kind: a byte each
   std::int32_t ordinal = 0;
+  std::array<std::uint64_t, 2 * FlightStatus::kCalls> calls{};  // as FlightStatus, by sequence
   std::array<FlightEvent, kEvents> events{};
 };
 
@@ -120,6 +129,8 @@ void FlightRecorder::enter(const CollectiveCall& call) {
   current_.bytes = call.bytes;
   current_.device_kind = call.device.kind;
   current_.device_ordinal = call.device.ordinal;
+  publish(layout_->calls[static_cast<std::size_t>(call.sequence) % layout_->calls.size()],
+          pack_call(call.what, call.bytes), std::memory_order_release);
   add(FlightEvent::Kind::enter);
 }
 
@@ -143,6 +154,13 @@ FlightStatus FlightRecorder::status() const {
   now.last.phase = static_cast<Phase>(state >> 8 & 0xff);
   now.last.collective = static_cast<Collective>(state >> 16 & 0xff);
   now.last.device_kind = static_cast<DeviceKind>(state >> 24);
+  const auto slots = static_cast<std::int64_t>(from.calls.size());
+  for (std::int64_t i = 0; i < FlightStatus::kCalls && i < now.last.sequence; ++i)
+    now.calls[i] = peek(from.calls[static_cast<std::size_t>((now.last.sequence - i) % slots)],
+                        std::memory_order_acquire);
+  // Who was overtaken by the writer meanwhile has read the calls of other numbers.
+  if (peek(from.sequence) - now.last.sequence >= slots - FlightStatus::kCalls)
+    std::fill(std::begin(now.calls), std::end(now.calls), 0);
   now.waiting = now.last.kind == FlightEvent::Kind::enter;
   now.idle_seconds = static_cast<double>(monotonic_ns() - now.last.time_ns) / 1e9;
   return now;

@@ -39,6 +39,9 @@ struct FlightOrigin {
 
 /// A moment of a rank, as its own watchdog thread and the other ranks see it.
 struct FlightStatus {
+  /// The last calls, told apart by kind and bytes: entry i is of the one numbered last.sequence - i.
+  static constexpr std::int64_t kCalls = 8;
+  std::uint64_t calls[kCalls] = {};  // 0: none, or not known
   FlightEvent last;
   bool waiting = false;     // inside a collective
   double idle_seconds = 0;  // since the last event

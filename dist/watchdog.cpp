@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "dist/gather_strings.h"
 #include "dist/peer_link.h"
 #include "runtime/expect.h"
 
@@ -25,7 +26,6 @@ constexpr double kBeat = 0.1;
 constexpr double kCauseSeconds = 2;
 /// So long a rank's own thread has to notice that the run is over.
 constexpr double kGraceSeconds = 5;
-constexpr double kSameCallSeconds = 0.3;
 
 double since(Clock::time_point then) { return Seconds(Clock::now() - then).count(); }
 
@@ -48,10 +48,22 @@ std::int64_t position(const RankStatus& status) {
   return 2 * status.now.last.sequence + (status.now.waiting ? 0 : 1);
 }
 
-bool same_call(const FlightEvent& a, const FlightEvent& b) {
-  // In an all_to_all every rank has a size of its own.
-  return a.collective == b.collective &&
-         (a.bytes == b.bytes || a.collective == Collective::all_to_all);
+/// The earliest number under which two ranks made different calls, as far as they remember; 0: none.
+std::int64_t first_difference(const FlightStatus& a, const FlightStatus& b) {
+  std::int64_t found = 0;
+  for (std::int64_t i = 0; i < FlightStatus::kCalls; ++i) {
+    const std::int64_t sequence = a.last.sequence - i, j = b.last.sequence - sequence;
+    if (j < 0 || j >= FlightStatus::kCalls || !a.calls[i] || !b.calls[j]) continue;
+    if (a.calls[i] != b.calls[j]) found = sequence;
+  }
+  return found;
+}
+
+std::string describe_call(const RankStatus& status, std::int64_t sequence) {
+  const std::uint64_t call = status.now.calls[status.now.last.sequence - sequence];
+  return fmt::format("{} made {} #{} ({} bytes) and is in {}", describe_rank(status),
+                     collective_name(static_cast<Collective>(call >> 56)), sequence,
+                     call & (~std::uint64_t{0} >> 8), describe_state(status));
 }
 
 template <std::size_t Size>
@@ -59,6 +71,29 @@ void copy_text(char (&to)[Size], std::string_view text) {
   const std::size_t size = std::min(text.size(), Size - 1);
   std::memcpy(to, text.data(), size);
   to[size] = '\0';
+}
+
+RankStatus status_of(int rank, const FlightRecorder& recorder) {
+  RankStatus status;
+  const FlightOrigin& origin = recorder.origin();
+  status.rank = rank;
+  status.process = origin.process;
+  std::memcpy(status.host, origin.host, sizeof status.host);
+  status.now = recorder.status();
+  return status;
+}
+
+/// Who all ranks are, before any of them is lost. Collective.
+std::vector<Peer> introduce(const Context& ctx, Communicator& comm,
+                            const FlightRecorder& recorder) {
+  const RankStatus mine = status_of(comm.rank(), recorder);
+  std::vector<Peer> peers;
+  for (const std::string& bytes :
+       all_gather_strings(ctx, comm, {reinterpret_cast<const char*>(&mine), sizeof mine})) {
+    require(bytes.size() == sizeof(RankStatus), "watchdog: {} bytes of a rank", bytes.size());
+    std::memcpy(&peers.emplace_back().status, bytes.data(), bytes.size());
+  }
+  return peers;
 }
 
 ErrorKind kind_of(int code) {
@@ -71,13 +106,13 @@ ErrorKind kind_of(int code) {
 /// The thread and what it shares with the rank's own thread.
 class Watchdog::Thread {
  public:
-  Thread(std::unique_ptr<PeerLink> link, int rank, int ranks, FlightRecorder& recorder,
-         WatchdogOptions options)
+  Thread(std::unique_ptr<PeerLink> link, std::vector<Peer> peers, int rank,
+         FlightRecorder& recorder, WatchdogOptions options)
       : link_(std::move(link)),
         rank_(rank),
         recorder_(recorder),
         options_(std::move(options)),
-        peers_(static_cast<std::size_t>(ranks)),
+        peers_(std::move(peers)),
         thread_([this] { run(); }) {}
 
   ~Thread() {
@@ -107,7 +142,7 @@ class Watchdog::Thread {
 
  private:
   void run();
-  RankStatus own() const;
+  RankStatus own() const { return status_of(rank_, recorder_); }
   void beat();
   void take(const PeerLink::Arrival& arrival);
   void judge(ErrorKind kind, std::string text, bool own_cause, const RankStatus& whom);
@@ -125,7 +160,7 @@ class Watchdog::Thread {
   const WatchdogOptions options_;
   std::vector<Peer> peers_;  // by rank; on ranks other than 0 only that of 0 is heard
   Clock::time_point beaten_ = Clock::now();
-  std::int64_t mismatch_ = -1, warned_ = -1;  // sequence numbers
+  std::int64_t warned_ = -1;  // sequence number of the last warning
 
   std::mutex mutex_;  // of what follows
   std::optional<Verdict> verdict_, farewell_;
@@ -133,16 +168,6 @@ class Watchdog::Thread {
   std::atomic<bool> over_ = false, stopping_ = false;
   std::thread thread_;
 };
-
-RankStatus Watchdog::Thread::own() const {
-  RankStatus status;
-  const FlightOrigin& origin = recorder_.origin();
-  status.rank = rank_;
-  status.process = origin.process;
-  std::memcpy(status.host, origin.host, sizeof status.host);
-  status.now = recorder_.status();
-  return status;
-}
 
 void Watchdog::Thread::run() {
   while (!stopping_) {
@@ -184,7 +209,7 @@ void Watchdog::Thread::take(const PeerLink::Arrival& arrival) {
     peer.gone = true;
     return;
   }
-  peer.status = message.status;
+  if (message.kind != PeerMessage::Kind::hello) peer.status = message.status;
   peer.status.rank = arrival.rank;
   switch (message.kind) {
     case PeerMessage::Kind::hello:
@@ -230,7 +255,7 @@ void Watchdog::Thread::judge(ErrorKind kind, std::string text, bool own_cause,
 void Watchdog::Thread::lost(const RankStatus& whom, std::string_view how) {
   judge(ErrorKind::peer_lost,
         whom.process
-            ? fmt::format("{} {}; it was in {}", describe_rank(whom), how, describe_state(whom))
+            ? fmt::format("{} {}; last seen in {}", describe_rank(whom), how, describe_state(whom))
             : fmt::format("rank {} {}", whom.rank, how),
         false, whom);
 }
@@ -278,21 +303,12 @@ void Watchdog::Thread::look_at_calls() {
                                 describe_state(last->status)));
   }
   for (const Peer& peer : peers_) {
-    const FlightStatus& now = peer.status.now;
-    const bool both_wait = now.waiting && behind.waiting &&
-                           now.last.sequence == behind.last.sequence &&
-                           std::min(now.idle_seconds, behind.idle_seconds) > kSameCallSeconds;
-    if (!both_wait || same_call(now.last, behind.last)) continue;
-    // Twice in a row: a status is read while it changes.
-    if (mismatch_ != now.last.sequence) {
-      mismatch_ = now.last.sequence;
-      return;
-    }
-    return judge(ErrorKind::internal,
-                 fmt::format("the ranks do not make the same calls: {}: {}; {}: {}",
-                             describe_rank(last->status), describe_state(last->status),
-                             describe_rank(peer.status), describe_state(peer.status)),
-                 false, peer.status);
+    const RankStatus& zero = peers_[0].status;
+    if (const std::int64_t at = first_difference(zero.now, peer.status.now))
+      return judge(ErrorKind::internal,
+                   fmt::format("the ranks do not make the same calls: {}; {}",
+                               describe_call(zero, at), describe_call(peer.status, at)),
+                   false, peer.status);
   }
 }
 
@@ -339,8 +355,8 @@ Watchdog::Watchdog(const Context& ctx, Communicator& comm, FlightRecorder& recor
   std::string problem;
   auto link = PeerLink::connect(ctx, comm, problem);
   if (link) {
-    thread_ = std::make_unique<Thread>(std::move(link), comm.rank(), comm.world_size(), recorder,
-                                       std::move(options));
+    thread_ = std::make_unique<Thread>(std::move(link), introduce(ctx, comm, recorder), comm.rank(),
+                                       recorder, std::move(options));
   } else if (options.warn) {
     options.warn(fmt::format(
         "no heartbeats between ranks: {}; a lost rank is found after {} s (train.timeout_s)",

@@ -155,6 +155,7 @@ void CheckpointWriter::commit(const CheckpointInfo& info) {
     on_every_rank(ctx_, comm_, [&] {
       if (first) {
         write_manifest(temporary, shares, info);
+        if (info.fence) info.fence();
         publish_over(temporary, parent_ + "/" + name_);  // the commit
       }
       return std::string();

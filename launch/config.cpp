@@ -289,6 +289,7 @@ void validate(const Config& c) {
   in_range("train.patience", c.train.patience, 0, 1e6);
   in_range("train.cut_off", c.train.cut_off, 1, 1024);
   in_range("train.timeout_s", c.train.timeout_s, 1, 1e6);
+  in_range("train.heartbeat_s", c.train.heartbeat_s, 0, 1e6);
   in_range("checkpoint.every", c.checkpoint.every, 0, 1e6);
   in_range("checkpoint.seconds", c.checkpoint.seconds, 0, 1e9);
   in_range("checkpoint.keep", c.checkpoint.keep, 2, 1e6);

@@ -67,6 +67,7 @@ struct TrainConfig {
   int cut_off = 10;            // k of ranking metrics
   bool clip = true;            // predictions of ratings are clipped to the training data's range
   double timeout_s = 600;      // deadline of every wait for another rank
+  double heartbeat_s = 15;     // a rank that is silent for so long is lost; 0: no heartbeats
 };
 
 struct CheckpointConfig {

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <new>
+#include <optional>
 #include <string_view>
 
+#include "launch/stop_request.h"
 #include "launch/verbs.h"
 #include "runtime/expect.h"
 
@@ -15,7 +17,7 @@ struct Verb {
   int (*run)(const Options&, World&, Log&);
   bool distributed;
 };
-constexpr std::array<Verb, 10> kVerbs{{
+constexpr std::array<Verb, 11> kVerbs{{
     {"train", train_verb, true},
     {"evaluate", evaluate_verb, false},
     {"predict", predict_verb, false},
@@ -24,6 +26,7 @@ constexpr std::array<Verb, 10> kVerbs{{
     {"convert", convert_verb, false},
     {"inspect", inspect_verb, false},
     {"validate", validate_verb, false},
+    {"diagnose", diagnose_verb, false},
     {"doctor", doctor_verb, true},
     {"version", version_verb, false},
 }};
@@ -63,6 +66,9 @@ int main_with(int argc, const char* const* argv) {
     log.set_terminal_level(options.quiet     ? LogLevel::warning
                            : options.verbose ? LogLevel::debug
                                              : LogLevel::info);
+    if (options.verb == "launch") return supervise(options.launch, log);  // without MPI
+    std::optional<StopRequest> stop;
+    if (options.verb == "train") stop.emplace();
     world = World::start(options.config.train.timeout_s);
     log.set_rank(world->rank());
     return run(options, *world, log);

@@ -50,6 +50,7 @@ Json info_json(const CheckpointInfo& info) {
           {"epoch", info.epoch},
           {"sample_position", info.sample_position},
           {"seed", info.seed},
+          {"generation", info.generation},
           {"world_size", info.world_size},
           {"data_digest", info.data_digest},
           {"config_digest", xxh128_hex(info.config)},
@@ -74,6 +75,7 @@ class Fields {
     if (found == object_.end()) refuse(field, "missing");
     return *found;
   }
+  bool has(const char* field) const { return object_.contains(field); }
   std::string text(const char* field) const {
     const Json& value = at(field);
     if (!value.is_string()) refuse(field, "text expected");
@@ -116,6 +118,7 @@ CheckpointInfo parse_info(const Fields& fields) {
   info.epoch = fields.size("epoch");
   info.sample_position = fields.size("sample_position");
   info.seed = fields.natural("seed", UINT64_MAX);
+  if (fields.has("generation")) info.generation = fields.size("generation");
   info.world_size = static_cast<int>(fields.natural("world_size", INT32_MAX));
   info.data_digest = fields.text("data_digest");
   info.config = fields.text("config");

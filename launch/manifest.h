@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,12 +21,15 @@ struct CheckpointInfo {
   std::int64_t epoch = 0;
   std::int64_t sample_position = 0;  // within the epoch
   std::uint64_t seed = 0;
+  std::int64_t generation = 0;  // of the run's start that wrote it; 0: not recorded
   int world_size = 1;
   std::string config;                           // resolved configuration, TOML
   std::string data_digest;                      // of the training data
   std::map<std::string, double> metrics;        // at this step; not-a-number where undefined
   std::int64_t metrics_bytes = 0;               // length of metrics.jsonl at this step
   std::map<std::string, std::string> versions;  // of gradmill and its libraries
+  /// Not stored. Called by rank 0 right before the commit; throws if this run may not write any more.
+  std::function<void()> fence = {};
 };
 
 /// Rows [first_row, first_row + rows) of a tensor are a tensor of the same name in this file.

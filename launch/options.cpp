@@ -80,6 +80,7 @@ class Parser {
   void add_train();
   void add_model_verbs();
   void add_data_verbs();
+  void add_run_verbs();
   void assign();
   [[noreturn]] void explain(const CLI::ParseError& error,
                             const std::vector<std::string>& words) const;
@@ -141,6 +142,7 @@ Parser::Parser() {
   add_train();
   add_model_verbs();
   add_data_verbs();
+  add_run_verbs();
 }
 
 CLI::App* Parser::verb(const std::string& name, const std::string& help,
@@ -340,6 +342,44 @@ void Parser::add_data_verbs() {
   verb("version", "version, build and libraries", "  gradmill version");
 }
 
+void Parser::add_run_verbs() {
+  CLI::App* launch = verb(
+      "launch", "start a training run on many processes, and again after failures",
+      "  gradmill launch --nproc 4 -- train mf --data ratings.csv\n"
+      "  gradmill launch --nnodes 4 --nproc-per-node 8 --hostfile hosts -- train run.toml\n"
+      "  sbatch --wrap 'gradmill launch -- train run.toml'\n"
+      "SIGTERM, SIGUSR1 or Ctrl-C: the run saves and stops with code 75; a second one kills it.\n"
+      "Code 82: --max-restarts in a row without a new checkpoint.");
+  LaunchOptions& to = options_.launch;
+  const CLI::Range natural(0, 1 << 20);
+  launch->add_option("-n,--nproc", to.nproc, "processes in all")->check(natural);
+  launch
+      ->add_option("--nproc-per-node,--nproc_per_node", to.nproc_per_node,
+                   "processes on each host (1)")
+      ->check(natural);
+  launch->add_option("--nnodes", to.nnodes, "hosts to use; default: all that are given")
+      ->check(natural);
+  launch
+      ->add_option("--max-restarts,--max_restarts", to.max_restarts,
+                   "restarts in a row without a new checkpoint (3)")
+      ->check(natural);
+  launch->add_option("--hosts", to.hosts, "A,B,C: hosts for mpirun; default: this one, or Slurm's");
+  launch->add_option("--hostfile", to.hostfile, "a file with one host a line");
+  launch->add_option("--grace", to.grace_s, "seconds to save and stop in, when asked to (600)");
+  launch->add_option("--stall-timeout", to.stall_s,
+                     "kill and restart when no rank has recorded anything for so many seconds; 0: "
+                     "never");
+  launch->add_option("--mpirun", to.mpirun, "the mpirun to use");
+  launch->add_flag("--dry-run", to.dry_run, "print the command that starts the ranks");
+  launch->prefix_command();
+
+  CLI::App* diagnose =
+      verb("diagnose", "why a run ended or where it hangs, from its flight recorders",
+           "  gradmill diagnose runs/mf-0001\n  gradmill diagnose runs/mf-0001 --json");
+  diagnose->add_option("run", options_.target, "the run's folder")->required();
+  diagnose->add_flag("--json", options_.json, "as JSON");
+}
+
 void Parser::explain(const CLI::ParseError& error, const std::vector<std::string>& words) const {
   const CLI::App* app = &app_;
   std::vector<std::string> candidates;
@@ -398,6 +438,10 @@ ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
     explain(error, words);
   }
   options_.verb = app_.get_subcommands().front()->get_name();
+  if (options_.verb == "launch") {
+    options_.launch.command = app_.get_subcommands().front()->remaining();
+    return {options_, std::nullopt};
+  }
   Config& config = options_.config;
   if (options_.verb == "train") {
     if (options_.target == "mf" || options_.target == "linear" || options_.target == "mlp") {

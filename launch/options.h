@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launch/config.h"
+#include "launch/supervisor.h"
 
 namespace gradmill {
 
@@ -40,6 +41,8 @@ struct Options {
   std::string like;  // convert, validate: a model whose features and classes records have
   bool json = false;
   std::optional<double> min_value, max_value;
+
+  LaunchOptions launch;
 
   bool quiet = false;
   bool verbose = false;

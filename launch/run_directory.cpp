@@ -17,8 +17,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Takes the first free number; mkdir tells who was first if two runs start at once.
-std::string numbered_folder(const std::string& parent, const std::string& kind) {
+/// What earlier starts of the run left for `gradmill diagnose`: this start's own is to come.
+void remove_records(const std::string& path) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path, error))
+    if (entry.path().filename().string().starts_with("error-rank-")) fs::remove(entry, error);
+  for (const fs::directory_entry& entry : fs::directory_iterator(path + "/flight", error))
+    fs::remove(entry, error);
+}
+
+}  // namespace
+
+std::string claim_run_name(const std::string& parent, const std::string& kind) {
+  create_folder(parent);
+  // mkdir tells who was first if two runs start at once.
   for (int number = 1; number < 1'000'000; ++number) {
     const std::string name = fmt::format("{}-{:04}", kind, number);
     std::error_code error;
@@ -30,8 +42,6 @@ std::string numbered_folder(const std::string& parent, const std::string& kind) 
   fail(ErrorKind::cannot_write, "{}: no free name {}-NNNN", parent, kind);
 }
 
-}  // namespace
-
 RunDirectory RunDirectory::open(const Context& ctx, Communicator& comm, const std::string& parent,
                                 std::string name, const std::string& kind, If accept) {
   std::unique_ptr<RunLock> lock;
@@ -40,8 +50,7 @@ RunDirectory RunDirectory::open(const Context& ctx, Communicator& comm, const st
     if (comm.rank() != 0) return std::string();
     if (name.empty()) {
       expect(accept != If::exists, ErrorKind::usage, "resuming needs the name of the run: --name");
-      create_folder(parent);
-      name = numbered_folder(parent, kind);
+      name = claim_run_name(parent, kind);
     }
     expect(is_plain_name(name), ErrorKind::usage,
            "run name {:?}: letters, digits, '-' and '_' expected", name);
@@ -53,7 +62,8 @@ RunDirectory RunDirectory::open(const Context& ctx, Communicator& comm, const st
     expect(accept != If::exists || there, ErrorKind::input_missing, "{}: no run to resume", path);
     create_folder(path);
     lock = std::make_unique<RunLock>(path, 0);
-    for (const char* folder : {"/log", "/checkpoints"}) create_folder(path + folder);
+    for (const char* folder : {"/log", "/checkpoints", "/flight"}) create_folder(path + folder);
+    remove_records(path);
     remove_leftovers(path);
     remove_leftovers(path + "/checkpoints");
     return std::string(there ? "1" : "0") + path;
@@ -70,6 +80,10 @@ std::string RunDirectory::name() const { return fs::path(path_).filename().strin
 std::string RunDirectory::log() const { return fmt::format("{}/log/rank-{:03}.log", path_, rank_); }
 std::string RunDirectory::error() const {
   return fmt::format("{}/error-rank-{:03}.json", path_, rank_);
+}
+
+std::string RunDirectory::flight() const {
+  return fmt::format("{}/flight/rank-{:03}.bin", path_, rank_);
 }
 
 void RunDirectory::set_best(std::int64_t step) const {
@@ -92,11 +106,24 @@ std::int64_t RunDirectory::best() const {
   return -1;
 }
 
-void RunDirectory::write_error(ErrorKind kind, const std::string& message) const noexcept {
+void RunDirectory::write_error(ErrorKind kind, const std::string& message,
+                               const FlightStatus& status) const noexcept {
   try {
-    const nlohmann::ordered_json record{
-        {"code", exit_code(kind)}, {"kind", kind_name(kind)}, {"message", message}, {"rank", rank_},
-        {"host", host_name()},     {"process", ::getpid()},   {"time", utc_time()}};
+    const FlightEvent& last = status.last;
+    const nlohmann::ordered_json record{{"code", exit_code(kind)},
+                                        {"kind", kind_name(kind)},
+                                        {"message", message},
+                                        {"rank", rank_},
+                                        {"host", host_name()},
+                                        {"process", ::getpid()},
+                                        {"time", utc_time()},
+                                        {"generation", generation_},
+                                        {"phase", phase_name(last.phase)},
+                                        {"step", last.step},
+                                        {"collective", collective_name(last.collective)},
+                                        {"sequence", last.sequence},
+                                        {"bytes", last.bytes},
+                                        {"in_collective", status.waiting}};
     replace_file(
         error(),
         record.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");

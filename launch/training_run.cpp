@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <optional>
 
@@ -15,6 +16,8 @@
 #include "launch/progress.h"
 #include "launch/report.h"
 #include "launch/run_directory.h"
+#include "launch/run_watch.h"
+#include "launch/stop_request.h"
 #include "launch/version.h"
 #include "runtime/expect.h"
 #include "runtime/trace.h"
@@ -62,6 +65,7 @@ class TrainingRun {
             const Metrics& metrics, bool final);
   bool checkpoint_due(std::int64_t epoch, bool last);
   void keep(std::int64_t epoch, const Metrics& metrics, bool best, bool last);
+  int agreed_stop() const;
   void finish();
   void write_report() const;
   std::string rate() const { return trainee_->unit() + "_per_second"; }
@@ -76,12 +80,14 @@ class TrainingRun {
   std::unique_ptr<Context> ctx_, cpu_;  // cpu_ only beside a CUDA context
   std::unique_ptr<Communicator> comm_;
   std::optional<RunDirectory> directory_;
+  std::optional<RunWatch> watch_;
   std::optional<MetricsLog> metrics_log_;  // rank 0
   std::optional<Progress> progress_;
   std::unique_ptr<Trainee> trainee_;
   std::optional<BestMetric> best_;
   std::int64_t done_epochs_ = 0;
   bool finished_ = false;  // the trainee has come to its end
+  int stopped_by_ = 0;     // the signal that asked some rank to stop
   double seconds_ = 0;     // of training, over all parts of a resumed run
   std::int64_t epoch_begin_ns_ = 0;
   double communication_before_ = 0;  // seconds in collectives before this epoch
@@ -102,6 +108,7 @@ void TrainingRun::open_run(const std::string& family) {
   const bool resume = config_.run.resume != "no";
   directory_.emplace(RunDirectory::open(host(), *comm_, config_.run.dir, config_.run.name, family,
                                         resume ? RunDirectory::If::any : RunDirectory::If::absent));
+  watch_.emplace(host(), *comm_, *directory_, config_.train, log_);
   log_.open_file(directory_->log());
   log_.info(fmt::format("run {}: {} on {}", directory_->path(),
                         count_of(world_.world_size(), "rank"), ctx_->describe()));
@@ -116,6 +123,7 @@ void TrainingRun::open_run(const std::string& family) {
 
 void TrainingRun::start(TraineeFactory make) {
   const std::int64_t begin = monotonic_ns();
+  watch_->phase(Phase::load);
   trainee_ = make({config_, *ctx_, host(), *comm_, log_});
   const double read = trainee_->data().read_seconds;
   log_.info(fmt::format("{}; read in {:.2f} s, prepared in {:.2f} s", trainee_->data().description,
@@ -252,6 +260,7 @@ void TrainingRun::save(const std::string& parent, const std::string& name, std::
   info.kind = trainee_->kind();
   info.step = info.epoch = epoch + 1;
   info.seed = config_.run.seed;
+  info.fence = [this] { directory_->check_current(); };
   info.world_size = world_.world_size();
   info.config = to_toml(config_);
   info.data_digest = trainee_->data().digest;
@@ -260,11 +269,23 @@ void TrainingRun::save(const std::string& parent, const std::string& name, std::
     if (!is_time(key)) info.metrics[key] = value;
   best_->save(info.metrics);
   if (!final) {
+    info.generation = directory_->generation();
     info.metrics["seconds"] = seconds_;
     if (finished_) info.metrics["finished"] = 1;
     if (metrics_log_) info.metrics_bytes = metrics_log_->bytes();
   }
   trainee_->write(parent, name, info, final);
+}
+
+/// The signal that some rank was asked to stop with; 0: none. Collective, so that all stop after the same
+/// step.
+int TrainingRun::agreed_stop() const {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(world_.world_size()));
+  const std::vector<std::int64_t> one_each(all.size(), 1);
+  const std::int64_t mine = stop_signal();
+  comm_->all_gather(host(), VectorView<const std::int64_t>{&mine, 1}, one_each,
+                    VectorView<std::int64_t>{all.data(), world_.world_size(), {}});
+  return static_cast<int>(*std::max_element(all.begin(), all.end()));
 }
 
 /// Whether this epoch gets a checkpoint, as rank 0 sees the clock; the run's last one does.
@@ -281,9 +302,10 @@ bool TrainingRun::checkpoint_due(std::int64_t epoch, bool last) {
 
 void TrainingRun::keep(std::int64_t epoch, const Metrics& metrics, bool best, bool last) {
   const TraceSpan span(ctx_->tracer(), "save");
+  watch_->phase(Phase::save);
   const bool decided = !best_->name().empty();
   if (decided ? best : last) save(directory_->path(), "model", epoch, metrics, true);
-  if (!checkpoint_due(epoch, last)) return;
+  if (!stopped_by_ && !checkpoint_due(epoch, last)) return;
   if (metrics_log_) metrics_log_->sync();
   save(directory_->checkpoints(), checkpoint_name(epoch + 1), epoch, metrics, false);
   last_checkpoint_ns_ = monotonic_ns();
@@ -297,13 +319,18 @@ void TrainingRun::train() {
                              : best_->name().empty()          ? 0
                                                               : 1;
   last_checkpoint_ns_ = monotonic_ns();
-  for (std::int64_t epoch = done_epochs_; epoch < config_.train.epochs && !finished_; ++epoch) {
+  stopped_by_ = agreed_stop();  // while the data was read
+  for (std::int64_t epoch = done_epochs_;
+       epoch < config_.train.epochs && !finished_ && !stopped_by_; ++epoch) {
     Metrics metrics;
+    watch_->phase(Phase::train);
+    watch_->step(epoch + 1);
     const bool more = run_epoch(epoch, metrics);
     bool last = !more || epoch + 1 == config_.train.epochs;
     const bool evaluated = last || is_due(epoch + 1, every);
     if (evaluated) {
       const TraceSpan span(ctx_->tracer(), "evaluate");
+      watch_->phase(Phase::evaluate);
       trainee_->evaluate(metrics);
     }
     const bool decided = !best_->name().empty();
@@ -313,6 +340,7 @@ void TrainingRun::train() {
     last = last || !patient;
     if (metrics_log_) metrics_log_->append({epoch + 1, epoch + 1, seconds_, metrics});
     show(epoch, metrics, evaluated);
+    if (!last) stopped_by_ = agreed_stop();
     keep(epoch, metrics, best, last);
     done_epochs_ = epoch + 1;
     if (finished_)
@@ -351,8 +379,14 @@ void TrainingRun::write_report() const {
 }
 
 void TrainingRun::finish() {
+  watch_->phase(Phase::finish);
   progress_->finish();
   if (metrics_log_) metrics_log_->sync();
+  if (stopped_by_)
+    return log_.info(
+        fmt::format("stopped by {} after epoch {}, whose checkpoint is in {}; "
+                    "--resume auto goes on from there",
+                    ::strsignal(stopped_by_), done_epochs_, directory_->checkpoints()));
   if (best_->epoch() >= 0 && !best_->name().empty())
     log_.info(fmt::format("best {} {:.5f} after epoch {}", best_->name(), best_->value(),
                           best_->epoch() + 1));
@@ -375,11 +409,18 @@ int TrainingRun::run(const std::string& family, TraineeFactory make) {
     start(make);
     train();
     finish();
+    watch_->done();
   } catch (const Error& error) {
-    directory_->write_error(error.kind(), error.what());
+    watch_->failed(error.kind(), error.what());
+    throw;
+  } catch (const std::bad_alloc&) {
+    watch_->failed(ErrorKind::out_of_memory, "out of memory");
+    throw;
+  } catch (const std::exception& error) {
+    watch_->failed(ErrorKind::internal, error.what());
     throw;
   }
-  return 0;
+  return stopped_by_ ? exit_code(ErrorKind::preempted) : 0;
 }
 }  // namespace
 

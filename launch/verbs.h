@@ -15,6 +15,7 @@ int export_verb(const Options& options, World& world, Log& log);
 int convert_verb(const Options& options, World& world, Log& log);
 int inspect_verb(const Options& options, World& world, Log& log);
 int validate_verb(const Options& options, World& world, Log& log);
+int diagnose_verb(const Options& options, World& world, Log& log);
 int doctor_verb(const Options& options, World& world, Log& log);
 int version_verb(const Options& options, World& world, Log& log);
 

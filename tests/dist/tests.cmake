@@ -9,3 +9,9 @@ if(GRADMILL_CUDA)
   set_tests_properties(dist_mpi.CudaLostPeer PROPERTIES LABELS "gpu;mpi" TIMEOUT 300
     SKIP_RETURN_CODE 77 ENVIRONMENT CUDASIM_NCCL_TIMEOUT=2)
 endif()
+
+add_executable(watched_rank ${CMAKE_CURRENT_LIST_DIR}/watched_rank.cc)
+target_link_libraries(watched_rank PRIVATE gradmill::dist)
+add_test(NAME dist_mpi.watched_rank
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/watched_rank.sh ${MPIEXEC_EXECUTABLE} $<TARGET_FILE:watched_rank>)
+set_tests_properties(dist_mpi.watched_rank PROPERTIES LABELS mpi TIMEOUT 900)
