@@ -254,9 +254,7 @@ void Watchdog::Thread::judge(ErrorKind kind, std::string text, bool own_cause,
 
 void Watchdog::Thread::lost(const RankStatus& whom, std::string_view how) {
   judge(ErrorKind::peer_lost,
-        whom.process
-            ? fmt::format("{} {}; last seen in {}", describe_rank(whom), how, describe_state(whom))
-            : fmt::format("rank {} {}", whom.rank, how),
+        fmt::format("{} {}; last seen in {}", describe_rank(whom), how, describe_state(whom)),
         false, whom);
 }
 

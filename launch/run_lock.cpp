@@ -24,7 +24,7 @@ bool try_lock(int descriptor, short type, off_t start, off_t length) {
   return ::fcntl(descriptor, F_OFD_SETLK, &lock) == 0;
 }
 
-/// "generation 3, host a, process 77, started …"
+/// "host a, process 77, started …, generation 3"
 std::string holder(int descriptor) {
   char text[256];
   const auto size = ::pread(descriptor, text, sizeof text, 0);
@@ -34,10 +34,10 @@ std::string holder(int descriptor) {
 }
 
 std::int64_t generation_of(std::string_view holder) {
-  constexpr std::string_view kField = "generation ";
+  constexpr std::string_view kField = ", generation ";
   std::int64_t generation = 0;
-  if (holder.starts_with(kField))
-    std::from_chars(holder.data() + kField.size(), holder.data() + holder.size(), generation);
+  if (const auto at = holder.rfind(kField); at != holder.npos)
+    std::from_chars(holder.data() + at + kField.size(), holder.data() + holder.size(), generation);
   return generation;
 }
 
@@ -62,8 +62,8 @@ RunLock::RunLock(const std::string& folder, int rank) : path_(folder + "/run.loc
   generation_ = generation_of(holder(descriptor_.get()));
   if (!first) return;
   ++generation_;
-  const std::string me = fmt::format("generation {}, host {}, process {}, started {}\n",
-                                     generation_, host_name(), ::getpid(), utc_time());
+  const std::string me = fmt::format("host {}, process {}, started {}, generation {}\n",
+                                     host_name(), ::getpid(), utc_time(), generation_);
   const bool written =
       ::ftruncate(descriptor_.get(), 0) == 0 &&
       ::pwrite(descriptor_.get(), me.data(), me.size(), 0) == static_cast<ssize_t>(me.size());

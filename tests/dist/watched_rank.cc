@@ -79,6 +79,7 @@ void work(World& world, std::string_view fault) {
 
 int main(int argc, char** argv) {
   if (argc != 2) return 64;
+  (void)std::signal(SIGTERM, SIG_IGN);
   std::unique_ptr<World> world;
   try {
     world = World::start(kDeadline);

@@ -76,11 +76,14 @@ TEST(RunDirectory, BestIsALinkThatCanMove) {
     run.set_best(99);  // gone
     EXPECT_EQ(run.best(), -1);
 
-    run.write_error(ErrorKind::data, "a.csv:3: \"x\" is no number");
+    FlightStatus status;
+    status.last.phase = Phase::load;
+    run.write_error(ErrorKind::data, "a.csv:3: \"x\" is no number", status);
     const auto record = nlohmann::json::parse(read_bytes(run.path() + "/error-rank-000.json"));
     EXPECT_EQ(record["code"], 65);
     EXPECT_EQ(record["message"], "a.csv:3: \"x\" is no number");
     EXPECT_EQ(record["process"], ::getpid());
+    EXPECT_EQ(record["phase"], "load");
   });
 }
 
