@@ -14,6 +14,7 @@
 
 #include "dist/gather_strings.h"
 #include "dist/peer_link.h"
+#include "runtime/exit_codes.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -94,11 +95,6 @@ std::vector<Peer> introduce(const Context& ctx, Communicator& comm,
     std::memcpy(&peers.emplace_back().status, bytes.data(), bytes.size());
   }
   return peers;
-}
-
-ErrorKind kind_of(int code) {
-  const ExitCode* known = find_exit_code(code);
-  return known ? known->kind : ErrorKind::internal;
 }
 
 }  // namespace
@@ -224,11 +220,11 @@ void Watchdog::Thread::take(const PeerLink::Arrival& arrival) {
       return;
     case PeerMessage::Kind::failed:
       peer.gone = true;
-      return judge(kind_of(message.code),
+      return judge(error_kind(message.code),
                    fmt::format("{} has failed: {}", describe_rank(peer.status), message.text),
                    message.own_cause, peer.status);
     case PeerMessage::Kind::verdict:
-      return judge(kind_of(message.code), message.text, message.own_cause, peer.status);
+      return judge(error_kind(message.code), message.text, message.own_cause, peer.status);
   }
 }
 

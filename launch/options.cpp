@@ -5,6 +5,7 @@
 
 #include "launch/nearest.h"
 #include "launch/version.h"
+#include "runtime/exit_codes.h"
 #include "runtime/expect.h"
 
 namespace gradmill {

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/exit_codes.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
@@ -40,7 +41,7 @@ RestartPolicy::Decision RestartPolicy::after(ProcessEnd end, std::int64_t step,
   step_ = std::max(step, step_);
   if (progress) in_vain_ = 0;
   if (in_vain_ == max_restarts_)
-    return {false, exit_code(ErrorKind::crash_loop), 0,
+    return {false, kCrashLoop, 0,
             fmt::format("{}; {} restarts without a new checkpoint", why, in_vain_)};
   const double wait = std::min(kLongestWait, std::ldexp(1.0, std::min(in_vain_, 6)));
   ++in_vain_;

@@ -18,6 +18,7 @@
 #include "launch/options.h"
 #include "launch/restart_policy.h"
 #include "launch/run_directory.h"
+#include "runtime/exit_codes.h"
 #include "runtime/expect.h"
 #include "runtime/thread_pool.h"
 

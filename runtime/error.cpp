@@ -3,34 +3,34 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/exit_codes.h"
 #include "runtime/expect.h"
 
 namespace gradmill {
 namespace {
+// In the order of ErrorKind; after them what no error has.
 constexpr std::array<ExitCode, 16> kTable{{
-    {ErrorKind::usage, 64, "usage", Retry::no},
-    {ErrorKind::data, 65, "bad data", Retry::no},
-    {ErrorKind::input_missing, 66, "input missing", Retry::no},
-    {ErrorKind::service, 69, "service down", Retry::yes},
-    {ErrorKind::internal, 70, "internal error", Retry::once},
-    {ErrorKind::out_of_memory, 71, "out of memory", Retry::no},
-    {ErrorKind::cannot_write, 73, "cannot write", Retry::no},
-    {ErrorKind::io, 74, "I/O error", Retry::elsewhere},
-    {ErrorKind::preempted, 75, "preempted", Retry::resume},
-    {ErrorKind::peer_lost, 76, "peer lost", Retry::yes},
-    {ErrorKind::permission, 77, "permission", Retry::no},
-    {ErrorKind::checkpoint, 78, "checkpoint", Retry::no},
-    {ErrorKind::not_finite, 79, "not finite", Retry::no},
-    {ErrorKind::device, 80, "device fault", Retry::elsewhere},
-    {ErrorKind::replicas_differ, 81, "replicas differ", Retry::elsewhere},
-    {ErrorKind::crash_loop, 82, "crash loop", Retry::no},
+    {64, "usage", Retry::no},
+    {65, "bad data", Retry::no},
+    {66, "input missing", Retry::no},
+    {69, "service down", Retry::yes},
+    {70, "internal error", Retry::once},
+    {71, "out of memory", Retry::no},
+    {73, "cannot write", Retry::no},
+    {74, "I/O error", Retry::elsewhere},
+    {75, "preempted", Retry::resume},
+    {76, "peer lost", Retry::yes},
+    {77, "permission", Retry::no},
+    {78, "checkpoint", Retry::no},
+    {79, "not finite", Retry::no},
+    {80, "device fault", Retry::elsewhere},
+    {81, "replicas differ", Retry::elsewhere},
+    {kCrashLoop, "crash loop", Retry::no},
 }};
+constexpr std::size_t kKinds = kTable.size() - 1;
+static_assert(kKinds == static_cast<std::size_t>(ErrorKind::replicas_differ) + 1);
 
-const ExitCode& row_of(ErrorKind kind) {
-  const auto row = std::find_if(kTable.begin(), kTable.end(),
-                                [&](const ExitCode& each) { return each.kind == kind; });
-  return row == kTable.end() ? row_of(ErrorKind::internal) : *row;
-}
+const ExitCode& row_of(ErrorKind kind) { return kTable[static_cast<std::size_t>(kind)]; }
 }  // namespace
 
 std::span<const ExitCode> exit_codes() { return kTable; }
@@ -39,6 +39,12 @@ const ExitCode* find_exit_code(int code) {
   const auto row = std::find_if(kTable.begin(), kTable.end(),
                                 [&](const ExitCode& each) { return each.code == code; });
   return row == kTable.end() ? nullptr : &*row;
+}
+
+ErrorKind error_kind(int code) {
+  const ExitCode* row = find_exit_code(code);
+  const auto index = row ? static_cast<std::size_t>(row - kTable.data()) : kKinds;
+  return index < kKinds ? static_cast<ErrorKind>(index) : ErrorKind::internal;
 }
 
 int exit_code(ErrorKind kind) { return row_of(kind).code; }

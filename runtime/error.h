@@ -2,7 +2,6 @@
 #pragma once
 
 #include <source_location>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -10,43 +9,22 @@
 namespace gradmill {
 
 enum class ErrorKind {
-  usage,            // 64: command line or configuration
-  data,             // 65: malformed or impossible input data
-  input_missing,    // 66: a named file or data set is not there
-  service,          // 69: a service that we need is down
-  internal,         // 70: a broken contract between our own parts
-  out_of_memory,    // 71: host or device memory
-  cannot_write,     // 73: output cannot be created, disk full
-  io,               // 74: a read or write failed
-  preempted,        // 75: stopped by request, checkpoint saved: run again
-  peer_lost,        // 76: a rank died, or a collective timed out
-  permission,       // 77: permission, or a directory in use by another run
-  checkpoint,       // 78: no usable checkpoint, or one that does not fit
-  not_finite,       // 79: the loss or a parameter is not finite
-  device,           // 80: the accelerator failed
-  replicas_differ,  // 81: ranks disagree on values that must be equal
-  crash_loop        // 82: the supervisor gave up: restarts without progress
+  usage,           // 64: command line or configuration
+  data,            // 65: malformed or impossible input data
+  input_missing,   // 66: a named file or data set is not there
+  service,         // 69: a service that we need is down
+  internal,        // 70: a broken contract between our own parts
+  out_of_memory,   // 71: host or device memory
+  cannot_write,    // 73: output cannot be created, disk full
+  io,              // 74: a read or write failed
+  preempted,       // 75: stopped by request, checkpoint saved: run again
+  peer_lost,       // 76: a rank died, or a collective timed out
+  permission,      // 77: permission, or a directory in use by another run
+  checkpoint,      // 78: no usable checkpoint, or one that does not fit
+  not_finite,      // 79: the loss or a parameter is not finite
+  device,          // 80: the accelerator failed
+  replicas_differ  // 81: ranks disagree on values that must be equal
 };
-
-/// Whether running the same command again can help.
-enum class Retry {
-  no,
-  once,
-  yes,        // a few times without progress
-  elsewhere,  // yes, but not on the host that failed
-  resume      // yes, as often as it happens: nothing failed
-};
-
-struct ExitCode {
-  ErrorKind kind;
-  int code;  // never 1, 2, 99, 100 or above 123: shells and schedulers use these
-  std::string_view name;
-  Retry retry;
-};
-/// Every code but 0, ascending: the one table that the command, its supervisor, --help and the
-/// documentation have.
-std::span<const ExitCode> exit_codes();
-const ExitCode* find_exit_code(int code);  // nullptr: not one of ours
 
 int exit_code(ErrorKind kind);
 std::string_view kind_name(ErrorKind kind);

@@ -25,8 +25,9 @@ RETRY = {"no": "no", "once": "once", "yes": "yes", "elsewhere": "yes, on another
 
 def exit_code_problems():
     source = (ROOT / "runtime/error.cpp").read_text()
-    table = re.findall(r'\{ErrorKind::\w+, (\d+), "([^"]+)", Retry::(\w+)\}', source)
-    codes = {code: (name, retry) for code, name, retry in table}
+    table = re.findall(r'\{(\d+|kCrashLoop), "([^"]+)", Retry::(\w+)\}', source)
+    loop = re.search(r"kCrashLoop = (\d+);", (ROOT / "runtime/exit_codes.h").read_text()).group(1)
+    codes = {loop if code == "kCrashLoop" else code: (name, retry) for code, name, retry in table}
     page = (ROOT / "docs/exit-codes.md").read_text()
     rows = {code: cells for code, *cells in re.findall(r"^\| (\d+) \| ([^|]+?) \|[^|]*\| ?([^|]*?) ?\|$", page, re.MULTILINE)}
     if not codes:

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-#include "runtime/error.h"
+#include "runtime/exit_codes.h"
 
 namespace gradmill {
 namespace {
