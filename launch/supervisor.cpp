@@ -12,10 +12,10 @@
 
 #include "data/files.h"
 #include "launch/checkpoint.h"
-#include "launch/child_process.h"
 #include "launch/diagnose.h"
 #include "launch/environment.h"
 #include "launch/options.h"
+#include "launch/process_tree.h"
 #include "launch/restart_policy.h"
 #include "launch/run_directory.h"
 #include "runtime/exit_codes.h"
@@ -45,8 +45,8 @@ class Supervisor {
   std::vector<std::string> command(int attempt) const;
 
  private:
-  ProcessEnd run_once(ChildProcess& child);
-  void handle(int signal, ChildProcess& child);
+  ProcessEnd run_once(ProcessTree& child);
+  void handle(int signal, ProcessTree& child);
   bool stalls();
   void tell_why(ProcessEnd end);
   void exclude_hosts(const Diagnosis& diagnosis);
@@ -98,7 +98,7 @@ std::vector<std::string> Supervisor::command(int attempt) const {
   return words;
 }
 
-void Supervisor::handle(int signal, ChildProcess& child) {
+void Supervisor::handle(int signal, ProcessTree& child) {
   if (signal == 0 || signal == SIGCHLD) return;
   if (stop_signal_ == 0) {
     stop_signal_ = signal;
@@ -134,7 +134,7 @@ bool Supervisor::stalls() {
   return since(changed_) > options_.stall_s;
 }
 
-ProcessEnd Supervisor::run_once(ChildProcess& child) {
+ProcessEnd Supervisor::run_once(ProcessTree& child) {
   changed_ = Clock::now();
   stalled_ = false;
   for (;;) {
@@ -198,7 +198,7 @@ int Supervisor::run() {
     log_.debug("launch: " + joined(words));
     ProcessEnd end;
     {
-      ChildProcess child(words);
+      ProcessTree child(words);
       end = run_once(child);
       if (const int left = child.kill_all())
         log_.debug(fmt::format("launch: {} processes were left and are killed", left));

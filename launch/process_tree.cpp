@@ -1,4 +1,4 @@
-#include "launch/child_process.h"
+#include "launch/process_tree.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <system_error>
 
@@ -77,7 +78,7 @@ int SignalQueue::wait(double seconds) const {
   return signal > 0 ? signal : 0;
 }
 
-ChildProcess::ChildProcess(const std::vector<std::string>& command) {
+ProcessTree::ProcessTree(const std::vector<std::string>& command) {
   int told[2];
   expect(::pipe2(told, O_CLOEXEC) == 0, ErrorKind::usage, "cannot make a pipe: {}",
          std::generic_category().message(errno));
@@ -96,13 +97,13 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command) {
        std::generic_category().message(problem));
 }
 
-ChildProcess::~ChildProcess() { kill_all(); }
+ProcessTree::~ProcessTree() { kill_all(); }
 
-void ChildProcess::signal(int number) const {
+void ProcessTree::signal(int number) const {
   if (process_ > 0 && !end_) (void)::kill(process_, number);
 }
 
-std::optional<ProcessEnd> ChildProcess::ended() {
+std::optional<ProcessEnd> ProcessTree::ended() {
   int status = 0;
   while (!end_) {
     const pid_t which = ::waitpid(-1, &status, WNOHANG);
@@ -112,7 +113,7 @@ std::optional<ProcessEnd> ChildProcess::ended() {
   return end_;
 }
 
-int ChildProcess::kill_all() {
+int ProcessTree::kill_all() {
   if (process_ < 0) return 0;
   int killed = 0;
   // What a killed process has started becomes a child of this one: again until there is none.

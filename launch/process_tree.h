@@ -23,12 +23,12 @@ class SignalQueue {
 
 /// In a process group of its own, so that a terminal's Ctrl-C does not reach it; ended by the kernel (SIGTERM)
 /// if this process ends. A SignalQueue must exist.
-class ChildProcess {
+class ProcessTree {
  public:
   /// Errors: ErrorKind::usage if the program cannot be started.
-  explicit ChildProcess(const std::vector<std::string>& command);
-  ~ChildProcess();  // kill_all()
-  ChildProcess(ChildProcess&&) = delete;
+  explicit ProcessTree(const std::vector<std::string>& command);
+  ~ProcessTree();  // kill_all()
+  ProcessTree(ProcessTree&&) = delete;
 
   void signal(int number) const;
   /// How it ended, if it has.

@@ -1,4 +1,4 @@
-#include "launch/child_process.h"
+#include "launch/process_tree.h"
 
 #include <gtest/gtest.h>
 
@@ -15,34 +15,34 @@ namespace {
 using testing::error_of;
 using testing::TemporaryFolder;
 
-ProcessEnd end_of(const SignalQueue& signals, ChildProcess& child) {
+ProcessEnd end_of(const SignalQueue& signals, ProcessTree& child) {
   for (;;) {
     if (const auto end = child.ended()) return *end;
     (void)signals.wait(1);
   }
 }
 
-TEST(ChildProcess, TellsCodesAndSignals) {
+TEST(ProcessTree, TellsCodesAndSignals) {
   const SignalQueue signals;
-  ChildProcess code({"sh", "-c", "exit 42"});
+  ProcessTree code({"sh", "-c", "exit 42"});
   EXPECT_EQ(end_of(signals, code).code, 42);
-  ChildProcess killed({"sh", "-c", "kill -9 $$"});
+  ProcessTree killed({"sh", "-c", "kill -9 $$"});
   EXPECT_EQ(end_of(signals, killed).signal, SIGKILL);
-  ChildProcess told({"sleep", "1000"});
+  ProcessTree told({"sleep", "1000"});
   told.signal(SIGTERM);
   EXPECT_EQ(end_of(signals, told).signal, SIGTERM);
-  EXPECT_EQ(error_of([] { ChildProcess({"/no/such/program"}); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(error_of([] { ProcessTree({"/no/such/program"}); }).kind(), ErrorKind::usage);
 }
 
-TEST(ChildProcess, NothingThatItStartedIsLeft) {
+TEST(ProcessTree, NothingThatItStartedIsLeft) {
   const SignalQueue signals;
   const TemporaryFolder folder;
   // A grandchild in a session of its own that ignores every polite signal, and outlives its parent.
-  ChildProcess child({"sh", "-c",
-                      "setsid sh -c 'trap \"\" TERM HUP; echo $$ > " + folder.path() + "/pid; mv " +
-                          folder.path() + "/pid " + folder.path() +
-                          "/there; sleep 1000' & while [ ! -e " + folder.path() +
-                          "/there ]; do sleep 0.01; done"});
+  ProcessTree child({"sh", "-c",
+                     "setsid sh -c 'trap \"\" TERM HUP; echo $$ > " + folder.path() + "/pid; mv " +
+                         folder.path() + "/pid " + folder.path() +
+                         "/there; sleep 1000' & while [ ! -e " + folder.path() +
+                         "/there ]; do sleep 0.01; done"});
   EXPECT_EQ(end_of(signals, child).code, 0);
   const pid_t orphan = std::stoi(testing::read_bytes(folder / "there"));
   EXPECT_EQ(::kill(orphan, 0), 0);
