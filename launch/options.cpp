@@ -431,8 +431,14 @@ void Parser::assign() {
 
 ParsedCommandLine Parser::parse(int argc, const char* const* argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  std::vector<const char*> given(argv, argv + argc);
+  // What is launched begins at its verb; CLI11 takes no "--" before it.
+  if (!words.empty() && words.front() == "launch")
+    if (const auto mark = std::find(given.begin(), given.end(), std::string_view("--"));
+        mark != given.end())
+      given.erase(mark);
   try {
-    app_.parse(argc, argv);
+    app_.parse(static_cast<int>(given.size()), given.data());
   } catch (const CLI::Success& done) {  // --help, --version
     return {options_, app_.exit(done)};
   } catch (const CLI::ParseError& error) {

@@ -21,9 +21,11 @@ namespace {
 using testing::TemporaryFolder;
 
 /// A run whose ranks are played by this test.
-class Run {
+class PlayedRun {
  public:
-  explicit Run(int ranks) : ranks_(ranks) { std::filesystem::create_directory(folder_ / "flight"); }
+  explicit PlayedRun(int ranks) : ranks_(ranks) {
+    std::filesystem::create_directory(folder_ / "flight");
+  }
   std::string path() const { return folder_.path(); }
   std::unique_ptr<FlightRecorder> rank(int rank, int process,
                                        const std::string& host = host_name()) {
@@ -66,7 +68,7 @@ TEST(Diagnose, NamesWhoVanishedAndWhoWaits) {
   const pid_t dead = ::fork();
   if (dead == 0) ::_exit(0);
   ::waitpid(dead, nullptr, 0);
-  Run run(4);
+  PlayedRun run(4);
   for (int rank = 0; rank < 3; ++rank) {
     const auto recorder = run.rank(rank, ::getpid());
     pass(*recorder, 1, 41);
@@ -96,7 +98,7 @@ TEST(Diagnose, TellsAStoppedProcess) {
   (void)::kill(child, SIGSTOP);
   int status = 0;
   ::waitpid(child, &status, WUNTRACED);
-  Run run(1);
+  PlayedRun run(1);
   pass(*run.rank(0, child), 1, 1);
   const Diagnosis diagnosis = diagnose(run.path());
   (void)::kill(child, SIGKILL);
@@ -106,7 +108,7 @@ TEST(Diagnose, TellsAStoppedProcess) {
 }
 
 TEST(Diagnose, TheCauseComesBeforeThoseWhoLostAPeer) {
-  Run run(3);
+  PlayedRun run(3);
   for (int rank = 0; rank < 3; ++rank) {
     const auto recorder = run.rank(rank, ::getpid());
     pass(*recorder, 1, 5);
@@ -120,7 +122,7 @@ TEST(Diagnose, TheCauseComesBeforeThoseWhoLostAPeer) {
 }
 
 TEST(Diagnose, FindsDifferentCallsAndAbsentRanks) {
-  Run run(3);
+  PlayedRun run(3);
   const auto zero = run.rank(0, 1, "other-host"), one = run.rank(1, 1, "other-host");
   pass(*zero, 1, 9);
   pass(*one, 1, 9);
@@ -136,7 +138,7 @@ TEST(Diagnose, FindsDifferentCallsAndAbsentRanks) {
 }
 
 TEST(Diagnose, ADoneRunHasNoFindings) {
-  Run run(1);
+  PlayedRun run(1);
   const auto recorder = run.rank(0, ::getpid());
   pass(*recorder, 1, 5);
   recorder->end(FlightOrigin::End::done, 0);
