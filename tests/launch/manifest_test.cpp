@@ -63,7 +63,10 @@ TEST(Manifest, EveryFieldIsNeededAndOfItsType) {
   for (const auto& [field, value] : document.items()) {
     Json changed = document;
     changed.erase(field);
-    EXPECT_NE(refusal(signed_text(changed)).find(field), std::string::npos);
+    if (field == "generation")  // older manifests have none
+      EXPECT_EQ(parse_manifest(signed_text(changed), "m.json").info.generation, 0);
+    else
+      EXPECT_NE(refusal(signed_text(changed)).find(field), std::string::npos);
     changed = document;
     changed[field] = true;
     EXPECT_NE(refusal(signed_text(changed)).find(field), std::string::npos);

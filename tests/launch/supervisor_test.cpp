@@ -66,10 +66,10 @@ class SupervisedRun : public ::testing::Test {
  protected:
   /// The stand-in writes its arguments to calls, and then does `body` ($n: which call this is).
   int supervise_with(const std::string& body, std::vector<std::string> more = {}) {
-    options_.mpirun = folder_.write("mpirun", "#!/bin/sh\necho \"$@\" >> " + folder_.path() +
-                                                  "/calls\nn=$(wc -l < " + folder_.path() +
-                                                  "/calls)\nrun=" + folder_.path() +
-                                                  "/r/x\nmkdir -p $run/checkpoints\n" + body);
+    options_.mpirun = folder_.write(
+        "mpirun", "#!/bin/sh\nprintf '%s\\n' \"$*\" >> " + folder_.path() + "/calls\nn=$(wc -l < " +
+                      folder_.path() + "/calls)\nrun=" + folder_.path() +
+                      "/r/x\nmkdir -p $run/checkpoints\n" + body);
     ::chmod(options_.mpirun.c_str(), 0755);
     options_.nproc = 2;
     options_.command = {"train", "mf", "--data", "a.csv", "--dir", folder_ / "r", "--name", "x"};
