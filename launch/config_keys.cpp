@@ -154,8 +154,8 @@ std::vector<ConfigKey> config_keys(Config& c) {
       {"optimizer.ftrl_beta", kForLinear, "ftrl; negative: by the data", &c.linear.ftrl_beta},
       {"optimizer.average", kForLinear, "use the mean of the parameters over the last epoch",
        &c.linear.average},
-      {"optimizer.exchange", kForLinear, "gradients between ranks: auto, dense, touched, sparse or sharded",
-       &c.linear.exchange},
+      {"optimizer.exchange", kForLinear,
+       "gradients between ranks: auto, dense, touched, sparse or sharded", &c.linear.exchange},
       {"train.global_batch", kForLinear, "mini-batch: samples of a step, over all ranks",
        &c.linear.global_batch},
   };
