@@ -19,7 +19,7 @@ TEST(DropoutCudaTest, AgreesWithCpu) {
         std::vector<std::int32_t> positions;
         for (std::int64_t r = 0; r < rows; ++r)
           positions.push_back(static_cast<std::int32_t>(7 * r));
-        const DropoutMask mask{rate, 42, 9, 3, {positions.data(), rows, {}}};
+        const DropoutMask mask{rate, 42, 9, 3, {positions.data(), rows, {}}, {}};
         dropout(ctx, {mask, in.view(), {}, out.view()});
         dropout(ctx, {mask, in.view(), beside.view(), out.view()});
         for (const Activation activation : {Activation::relu, Activation::gelu, Activation::tanh})

@@ -17,7 +17,8 @@ struct Problem {
       positions.push_back(static_cast<std::int32_t>(1000 * r + 5));
   }
   DropoutMask mask(float rate) {
-    return {rate, 42, 9, 3, {positions.data(), static_cast<std::int64_t>(positions.size()), {}}};
+    return {rate, 42, 9, 3, {positions.data(), static_cast<std::int64_t>(positions.size()), {}},
+            {}};
   }
   /// 0 or 1 / (1 - rate), from the contract.
   static double factor(const DropoutMask& m, std::int64_t r, std::int64_t unit) {
