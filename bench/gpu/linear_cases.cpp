@@ -300,6 +300,8 @@ NamedCase step_case() {
                                             .intercept = false,
                                             .slopes = slopes,
                                             .gradient = {},
+                                            .part_offsets = {},
+                                            .parts = {},
                                             .first = 0,
                                             .last = count,
                                             .optimizer = {.kind = OptimizerKind::adagrad},
