@@ -22,6 +22,29 @@ __device__ double block_sum(double mine) {
   return mine;
 }
 
+/// Sum over a grid: blocks leave theirs in partial [blocks], and the block that comes last adds them up in their
+/// order. True in that block's thread 0 alone, which then finds it in total. ticket [1] is 0 before and after.
+template <int kThreads>
+__device__ bool grid_sum(double mine, double* partial, std::int32_t* ticket, double& total) {
+  mine = block_sum<kThreads>(mine);
+  __shared__ bool is_last;
+  if (threadIdx.x == 0) {
+    partial[blockIdx.x] = mine;
+    __threadfence();
+    is_last = atomicAdd(ticket, 1) == static_cast<int>(gridDim.x) - 1;
+  }
+  __syncthreads();
+  if (!is_last) return false;
+  __threadfence();
+  double sum = 0;
+  for (unsigned p = threadIdx.x; p < gridDim.x; p += kThreads)
+    sum += *static_cast<volatile const double*>(partial + p);
+  total = block_sum<kThreads>(sum);
+  if (threadIdx.x != 0) return false;
+  *ticket = 0;
+  return true;
+}
+
 inline constexpr int kSumThreads = 256;
 
 /// totals[k] = sum over parts p of partial[p * width + k]; a block for each k.

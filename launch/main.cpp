@@ -1,10 +1,8 @@
 // The gradmill command: parses, starts the world, runs a verb, turns errors into exit codes.
 #include <unistd.h>
 
-#include <array>
 #include <new>
 #include <optional>
-#include <string_view>
 
 #include "launch/stop_request.h"
 #include "launch/verbs.h"
@@ -12,35 +10,6 @@
 
 namespace gradmill {
 namespace {
-struct Verb {
-  std::string_view name;
-  int (*run)(const Options&, World&, Log&);
-  bool distributed;
-};
-constexpr std::array<Verb, 11> kVerbs{{
-    {"train", train_verb, true},
-    {"evaluate", evaluate_verb, false},
-    {"predict", predict_verb, false},
-    {"recommend", recommend_verb, false},
-    {"export", export_verb, false},
-    {"convert", convert_verb, false},
-    {"inspect", inspect_verb, false},
-    {"validate", validate_verb, false},
-    {"diagnose", diagnose_verb, false},
-    {"doctor", doctor_verb, true},
-    {"version", version_verb, false},
-}};
-
-int run(const Options& options, World& world, Log& log) {
-  for (const Verb& verb : kVerbs) {
-    if (verb.name != options.verb) continue;
-    expect(verb.distributed || world.world_size() == 1, ErrorKind::usage,
-           "{} runs as one process with several threads; start it without mpirun", verb.name);
-    return verb.run(options, world, log);
-  }
-  fail(ErrorKind::internal, fmt::format("verb {} has no function", options.verb));
-}
-
 /// Errors that every rank meets alike are told once.
 bool met_by_all(ErrorKind kind) {
   return kind == ErrorKind::usage || kind == ErrorKind::input_missing ||
@@ -71,7 +40,7 @@ int main_with(int argc, const char* const* argv) {
     if (options.verb == "train") stop.emplace();
     world = World::start(options.config.train.timeout_s);
     log.set_rank(world->rank());
-    return run(options, *world, log);
+    return run_verb(options, *world, log);
   } catch (const Error& error) {
     return report(error, world.get(), log);
   } catch (const std::bad_alloc&) {

@@ -19,4 +19,7 @@ int diagnose_verb(const Options& options, World& world, Log& log);
 int doctor_verb(const Options& options, World& world, Log& log);
 int version_verb(const Options& options, World& world, Log& log);
 
+/// The verb that the options name. Throws usage if it runs as one process and there are several ranks.
+int run_verb(const Options& options, World& world, Log& log);
+
 }  // namespace gradmill

@@ -23,25 +23,9 @@ __device__ double point_row(const SampleLossesArgs& args, const Targets& targets
   return weight * sum;
 }
 
-/// The block that comes last adds up what all blocks have left, in their order.
 __device__ void add_parts(const SampleLossesArgs& args, double sum, double* partial) {
-  sum = block_sum<kThreads>(sum);
-  __shared__ bool is_last;
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
-    __threadfence();
-    is_last = atomicAdd(args.ticket.data, 1) == static_cast<int>(gridDim.x) - 1;
-  }
-  __syncthreads();
-  if (!is_last) return;
-  __threadfence();
-  double mine = 0;
-  for (unsigned p = threadIdx.x; p < gridDim.x; p += kThreads)
-    mine += *static_cast<volatile const double*>(partial + p);
-  mine = block_sum<kThreads>(mine);
-  if (threadIdx.x != 0) return;
-  args.ticket[0] = 0;
-  put_loss(args, mine);
+  double total = 0;
+  if (grid_sum<kThreads>(sum, partial, args.ticket.data, total)) put_loss(args, total);
 }
 
 /// A thread for each row; partial [blocks].

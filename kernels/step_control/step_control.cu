@@ -24,24 +24,10 @@ __global__ void __launch_bounds__(kThreads)
   double sum = 0;
   for (std::int64_t e = first + threadIdx.x; e < last; e += kThreads)
     sum += static_cast<double>(part.values[e]) * part.values[e];
-  sum = (part.counts ? 1.0 : 0.0) * block_sum<kThreads>(sum);
-  // The block that comes last adds up what all have left, in order of the chunks.
-  __shared__ bool is_last;
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
-    __threadfence();
-    is_last = atomicAdd(args.ticket.data, 1) == static_cast<int>(gridDim.x) - 1;
-  }
-  __syncthreads();
-  if (!is_last) return;
-  __threadfence();
+  // 0 times what is not finite is not finite: it is seen in parts that do not count, too.
+  const double counted = (part.counts ? 1.0 : 0.0) * sum;
   double total = 0;
-  for (std::int64_t b = threadIdx.x; b < gridDim.x; b += kThreads)
-    total += *static_cast<volatile const double*>(partial + b);
-  total = block_sum<kThreads>(total);
-  if (threadIdx.x != 0) return;
-  args.ticket[0] = 0;
-  decide_step(args, total);
+  if (grid_sum<kThreads>(counted, partial, args.ticket.data, total)) decide_step(args, total);
 }
 }  // namespace
 

@@ -1,9 +1,7 @@
 // What is wrong with data of samples, through the command: each case ends with exit code 65 and says where.
 #include <gtest/gtest.h>
 
-#include "dist/world.h"
-#include "launch/options.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/error_of.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/temporary_folder.h"
@@ -11,26 +9,9 @@
 namespace gradmill {
 namespace {
 using testing::error_of;
+using testing::run_command;
 using testing::shared_data;
 using testing::TemporaryFolder;
-
-int run(std::vector<std::string> words, Log& log) {
-  words.insert(words.begin(), "gradmill");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) argv.push_back(word.c_str());
-  const auto parsed = parse_command_line(static_cast<int>(argv.size()), argv.data());
-  const auto world = World::start();
-  const std::string& verb = parsed.options.verb;
-  return verb == "train"      ? train_verb(parsed.options, *world, log)
-         : verb == "evaluate" ? evaluate_verb(parsed.options, *world, log)
-         : verb == "predict"  ? predict_verb(parsed.options, *world, log)
-         : verb == "convert"  ? convert_verb(parsed.options, *world, log)
-                              : validate_verb(parsed.options, *world, log);
-}
-int run(const std::vector<std::string>& words) {
-  Log log(0, LogLevel::error);
-  return run(words, log);
-}
 
 struct Bad {
   const char* name;
@@ -85,13 +66,13 @@ class BadSamples : public ::testing::Test {
                                    "--holdout", "0",
                                    "--quiet"};
     words.insert(words.end(), more.begin(), more.end());
-    return error_of([&] { run(words); });
+    return error_of([&] { run_command(words); });
   }
   /// A model of these files.
   std::string model(const std::string& name, const std::string& text) {
     const std::string path = folder_.write(name, text);
-    run({"train", "linear", "--data", path, "--dir", folder_ / "runs", "--name", name, "--holdout",
-         "0", "--quiet"});
+    run_command({"train", "linear", "--data", path, "--dir", folder_ / "runs", "--name", name,
+                 "--holdout", "0", "--quiet"});
     return (folder_ / "runs/") + name;
   }
   TemporaryFolder folder_;
@@ -116,7 +97,7 @@ TEST_F(BadSamples, SkippedRowsAreCountedAndTheRestIsUsed) {
       "train", "linear",    "--data", path,      "--dir", folder_ / "runs",       "--name",
       "some",  "--holdout", "0",      "--quiet", "--set", "data.bad_records=skip"};
   Log log(0, LogLevel::error);
-  EXPECT_EQ(run(words, log), 0);
+  EXPECT_EQ(run_command(words, *World::start(), log), 0);
   ASSERT_FALSE(log.warnings().empty());
   EXPECT_NE(log.warnings()[0].find("5 of 8 records were left out"), std::string::npos)
       << log.warnings()[0];
@@ -125,8 +106,8 @@ TEST_F(BadSamples, SkippedRowsAreCountedAndTheRestIsUsed) {
 TEST_F(BadSamples, EmptyRowsAndBlankLinesAreNoFault) {
   const std::string path =
       folder_.write("blank.svm", "1 1:1\n-1\n\n# a comment\n1 2:1 # another\n-1\n");
-  EXPECT_EQ(run({"train", "linear", "--data", path, "--dir", folder_ / "runs", "--name", "blank",
-                 "--holdout", "0", "--quiet"}),
+  EXPECT_EQ(run_command({"train", "linear", "--data", path, "--dir", folder_ / "runs", "--name",
+                         "blank", "--holdout", "0", "--quiet"}),
             0);
 }
 
@@ -136,21 +117,21 @@ TEST_F(BadSamples, LabelsOutsideOfTheClassesAndMissingColumns) {
                            const char* text) {
     const std::string path = folder_.write(name, text);
     const Error error = error_of([&] {
-      run({verb, of, "--data", path, "--output", folder_ / "out.csv"});
+      run_command({verb, of, "--data", path, "--output", folder_ / "out.csv"});
     });
     EXPECT_EQ(error.kind(), ErrorKind::data);
     return std::string(error.what());
   };
   const std::string evaluation = folder_.write("seven.svm", "1 1:1\n7 2:1\n");
   EXPECT_NE(std::string(error_of([&] {
-                          run({"evaluate", sparse, "--data", evaluation});
+                          run_command({"evaluate", sparse, "--data", evaluation});
                         }).what())
                 .find("seven.svm: row 2: the label 7 is not one of the model's classes -1, 1"),
             std::string::npos);
   const std::string records = model("records.csv", "label,a\nx,2\ny,1\nx,3\ny,0\n");
   const std::string other = folder_.write("z.csv", "label,a\nx,2\nz,1\n");
   EXPECT_NE(std::string(error_of([&] {
-                          run({"evaluate", records, "--data", other});
+                          run_command({"evaluate", records, "--data", other});
                         }).what())
                 .find("z.csv:3:1: column \"label\" is \"z\"; expected one of x, y"),
             std::string::npos);
@@ -178,7 +159,7 @@ TEST_F(BadSamples, ValidateKnowsTheColumnsOfRecords) {
   const std::string good = folder_.write("good.csv", "age,job,label\n30,cook,1\n,clerk,0\n50,,1\n");
   const auto output = [&](const std::vector<std::string>& words, int status) {
     ::testing::internal::CaptureStdout();
-    EXPECT_EQ(run(words), status);
+    EXPECT_EQ(run_command(words), status);
     return ::testing::internal::GetCapturedStdout();
   };
   const std::string text = output({"validate", good, "--label", "label"}, 0);
@@ -193,7 +174,10 @@ TEST_F(BadSamples, ValidateKnowsTheColumnsOfRecords) {
   const std::string cut = folder_.write("cut.csv", "age,label\n30,1\n40\nx,0\n");
   EXPECT_NE(output({"validate", cut, "--label", "label"}, 65).find("cut.csv:3:1: 1 fields"),
             std::string::npos);
-  EXPECT_EQ(error_of([&] { run({"validate", good, "--label", "zz"}); }).kind(), ErrorKind::usage);
+  EXPECT_EQ(error_of([&] {
+              run_command({"validate", good, "--label", "zz"});
+            }).kind(),
+            ErrorKind::usage);
   // Against a model: its columns, their kinds, its classes.
   const std::string fitted =
       model("fitted.csv", "age,job,label\n30,cook,x\n20,clerk,y\n50,cook,x\n");
@@ -212,24 +196,26 @@ TEST_F(BadSamples, ConvertLikeAModelGivesItsFeatures) {
   const std::string fitted = model(
       "train.csv", "age,job,label\n30,cook,x\n20,clerk,y\n50,cook,x\n41,smith,y\n12,clerk,x\n");
   const std::string data = folder_.write("new.csv", "age,job,label\n35,cook,y\n22,baker,x\n");
-  EXPECT_EQ(run({"convert", data, folder_ / "new", "--like", fitted}), 0);
+  EXPECT_EQ(run_command({"convert", data, folder_ / "new", "--like", fitted}), 0);
   const auto predictions = [&](const std::string& from) {
-    EXPECT_EQ(run({"predict", fitted, "--data", from, "--output", folder_ / "p.csv", "--scores"}),
-              0);
+    EXPECT_EQ(
+        run_command({"predict", fitted, "--data", from, "--output", folder_ / "p.csv", "--scores"}),
+        0);
     return testing::read_bytes(folder_ / "p.csv");
   };
   EXPECT_EQ(predictions(folder_ / "new"), predictions(data));
   // Features of its own are others: the same data set is refused then.
-  EXPECT_EQ(run({"convert", data, folder_ / "own", "--label", "label"}), 0);
-  EXPECT_THROW(run({"predict", fitted, "--data", folder_ / "own", "--output", folder_ / "p.csv"}),
-               Error);
+  EXPECT_EQ(run_command({"convert", data, folder_ / "own", "--label", "label"}), 0);
+  EXPECT_THROW(
+      run_command({"predict", fitted, "--data", folder_ / "own", "--output", folder_ / "p.csv"}),
+      Error);
   const std::string sparse = model("sparse.svm", "1 1:1\n-1 2:1\n");
   EXPECT_EQ(error_of([&] {
-              run({"convert", data, folder_ / "x", "--like", sparse});
+              run_command({"convert", data, folder_ / "x", "--like", sparse});
             }).kind(),
             ErrorKind::usage);
   EXPECT_EQ(error_of([&] {
-              run({"convert", folder_ / "sparse.svm", folder_ / "x", "--like", fitted});
+              run_command({"convert", folder_ / "sparse.svm", folder_ / "x", "--like", fitted});
             }).kind(),
             ErrorKind::usage);
 }

@@ -10,11 +10,9 @@
 #include "data/dataset.h"
 #include "data/inspect.h"
 #include "data/validate.h"
-#include "dist/world.h"
 #include "launch/linear_model.h"
-#include "launch/options.h"
 #include "launch/record_features.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
 
@@ -23,23 +21,10 @@ namespace {
 namespace fs = std::filesystem;
 using testing::error_of;
 using testing::read_bytes;
+using testing::run_command;
 using testing::TemporaryFolder;
 
 const std::string kExamples = std::string(GRADMILL_SOURCE_DIR) + "/data/examples/";
-
-int run(std::vector<std::string> words) {
-  words.insert(words.begin(), "gradmill");
-  words.emplace_back("--quiet");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) argv.push_back(word.c_str());
-  const auto [options, exit] = parse_command_line(static_cast<int>(argv.size()), argv.data());
-  Log log(0, LogLevel::error);
-  const auto world = World::start();
-  if (options.verb == "train") return train_verb(options, *world, log);
-  if (options.verb == "predict") return predict_verb(options, *world, log);
-  if (options.verb == "evaluate") return evaluate_verb(options, *world, log);
-  return convert_verb(options, *world, log);
-}
 
 /// Ages, cities and notes, some of them missing; `label(row)` follows from them.
 std::string table(int rows, bool text_labels) {
@@ -59,7 +44,7 @@ class ConvertRecords : public ::testing::Test {
  protected:
   void train(const std::string& name, const std::string& data, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"train", "linear", "--data", data, "--dir", dir(), "--name", name});
-    EXPECT_EQ(run(more), 0);
+    EXPECT_EQ(run_command(more), 0);
   }
   std::string dir() const { return folder_ / "runs"; }
   std::string path(const std::string& name) const { return dir() + "/" + name; }
@@ -71,7 +56,8 @@ class ConvertRecords : public ::testing::Test {
   }
   std::string predictions(const std::string& name, const std::string& data) {
     const std::string file = folder_ / ("p" + std::to_string(++files_) + ".csv");
-    EXPECT_EQ(run({"predict", path(name), "--data", data, "--output", file, "--scores"}), 0);
+    EXPECT_EQ(run_command({"predict", path(name), "--data", data, "--output", file, "--scores"}),
+              0);
     return read_bytes(file);
   }
 
@@ -86,13 +72,13 @@ TEST_F(ConvertRecords, TrainingIsThatOnTheRecordsToTheBit) {
     train(name, csv);
     for (const std::string to : {"hdf5", "tfrecord"}) {
       const std::string set = folder_ / (name + "-" + to);
-      EXPECT_EQ(run({"convert", csv, set, "--label", "y", "--to", to, "--shards", "3"}), 0);
+      EXPECT_EQ(run_command({"convert", csv, set, "--label", "y", "--to", to, "--shards", "3"}), 0);
       EXPECT_EQ(read_dataset(set).shards.size(), 3u);
       train(name + "-" + to, set);
       EXPECT_EQ(parameters(name + "-" + to), parameters(name));
       EXPECT_EQ(predictions(name + "-" + to, csv), predictions(name, csv));
       EXPECT_EQ(predictions(name + "-" + to, set), predictions(name, csv));
-      EXPECT_EQ(run({"evaluate", path(name), "--data", set, "--json"}), 0);
+      EXPECT_EQ(run_command({"evaluate", path(name), "--data", set, "--json"}), 0);
     }
   }
 }
@@ -106,7 +92,7 @@ TEST_F(ConvertRecords, AConfigurationSaysTheFeatures) {
                                     "terms = \"tfidf\"\n[[features]]\ncolumn = \"age\"\n"
                                     "missing = \"indicator\"\n[model]\nkind = \"linear\"\n");
   const std::string set = folder_ / "set";
-  EXPECT_EQ(run({"convert", config, set, "--shards", "2"}), 0);
+  EXPECT_EQ(run_command({"convert", config, set, "--shards", "2"}), 0);
   const Dataset dataset = read_dataset(set);
   EXPECT_EQ(dataset.rows, 100);
   EXPECT_EQ(dataset.samples.num_features, 66);
@@ -116,7 +102,7 @@ TEST_F(ConvertRecords, AConfigurationSaysTheFeatures) {
   ASSERT_TRUE(features);
   EXPECT_EQ(features->feature_name(65), "age missing");
   EXPECT_EQ(features->label_classes(), (std::vector<std::string>{"no", "yes"}));
-  EXPECT_EQ(run({"train", config, "--dir", dir(), "--name", "records"}), 0);
+  EXPECT_EQ(run_command({"train", config, "--dir", dir(), "--name", "records"}), 0);
   train("set", set);
   EXPECT_EQ(parameters("set"), parameters("records"));
   const Context cpu = Context::cpu(1);
@@ -125,7 +111,7 @@ TEST_F(ConvertRecords, AConfigurationSaysTheFeatures) {
 
 TEST_F(ConvertRecords, FeaturesAreSeenAndCheckedAsTheShardsAre) {
   const std::string csv = folder_.write("t.csv", table(60, true)), set = folder_ / "set";
-  EXPECT_EQ(run({"convert", csv, set, "--label", "y"}), 0);
+  EXPECT_EQ(run_command({"convert", csv, set, "--label", "y"}), 0);
   EXPECT_NE(inspect_data(set, false).find("features.json"), std::string::npos);
   EXPECT_TRUE(validate_samples(set, {}).ok());
 
@@ -148,9 +134,9 @@ TEST_F(ConvertRecords, FeaturesAreSeenAndCheckedAsTheShardsAre) {
 TEST_F(ConvertRecords, OtherFeaturesAreRefused) {
   const std::string csv = folder_.write("t.csv", table(60, true)),
                     other = folder_.write("o.csv", table(61, true));
-  EXPECT_EQ(run({"convert", csv, folder_ / "set", "--label", "y"}), 0);
-  EXPECT_EQ(run({"convert", other, folder_ / "other", "--label", "y"}), 0);
-  EXPECT_EQ(run({"convert", csv, folder_ / "wide", "--label", "y", "-b", "8"}), 0);
+  EXPECT_EQ(run_command({"convert", csv, folder_ / "set", "--label", "y"}), 0);
+  EXPECT_EQ(run_command({"convert", other, folder_ / "other", "--label", "y"}), 0);
+  EXPECT_EQ(run_command({"convert", csv, folder_ / "wide", "--label", "y", "-b", "8"}), 0);
   train("m", csv);
   for (const char* set : {"other", "wide"}) {
     const Error e = error_of([&] { predictions("m", folder_ / set); });
@@ -166,8 +152,10 @@ TEST_F(ConvertRecords, LabelsOfAnotherOriginMustBeClasses) {
   const std::string csv = folder_.write("t.csv", "a,y\n1,no\n2,yes\n3,yes\n4,no\n");
   train("m", csv, {"--holdout", "0"});
   const std::string svm = folder_.write("s.svm", "0 1:1\n7 1:1\n");
-  EXPECT_EQ(run({"convert", svm, folder_ / "set"}), 0);
-  const Error e = error_of([&] { run({"evaluate", path("m"), "--data", folder_ / "set"}); });
+  EXPECT_EQ(run_command({"convert", svm, folder_ / "set"}), 0);
+  const Error e = error_of([&] {
+    run_command({"evaluate", path("m"), "--data", folder_ / "set"});
+  });
   EXPECT_EQ(e.kind(), ErrorKind::data);
   EXPECT_NE(std::string(e.what()).find("row 2"), std::string::npos) << e.what();
 }
@@ -212,7 +200,7 @@ TEST_F(ConvertRecords, WithoutALabelATableIsOneOfRatings) {
   std::string text = "user,item,rating\n";
   for (int i = 0; i < 30; ++i)
     text += std::to_string(i % 5) + "," + std::to_string(i % 7) + ",3.5\n";
-  EXPECT_EQ(run({"convert", folder_.write("r.csv", text), folder_ / "set"}), 0);
+  EXPECT_EQ(run_command({"convert", folder_.write("r.csv", text), folder_ / "set"}), 0);
   EXPECT_EQ(read_dataset(folder_ / "set").kind, DataKind::ratings);
 }
 
@@ -220,13 +208,14 @@ TEST_F(ConvertRecords, AdultFromItsExampleConfiguration) {
   const std::string config = std::string(GRADMILL_SOURCE_DIR) + "/launch/configs/adult.toml";
   const std::string csv = kExamples + "adult/adult-train.csv.gz",
                     test = kExamples + "adult/adult-test.csv.gz", set = folder_ / "set";
-  EXPECT_EQ(run({"convert", config, set, "--shards", "4", "--set", "data.train=" + csv}), 0);
+  EXPECT_EQ(run_command({"convert", config, set, "--shards", "4", "--set", "data.train=" + csv}),
+            0);
   const std::vector<std::string> same{"--valid", test,     "--dir", dir(),   "--epochs",
                                       "3",       "--data", csv,     "--name"};
   auto words = same;
   words.insert(words.begin(), {"train", config});
   words.emplace_back("csv");
-  EXPECT_EQ(run(words), 0);
+  EXPECT_EQ(run_command(words), 0);
   train("set", set, {"--valid", test, "--epochs", "3", "--l2", "1e-5"});
   EXPECT_EQ(parameters("set"), parameters("csv"));
   EXPECT_EQ(predictions("set", test), predictions("csv", test));

@@ -8,14 +8,14 @@
 #include "dist/gather_strings.h"
 #include "launch/linear_model.h"
 #include "launch/linear_training.h"
-#include "launch/options.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/linear_files.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_world.h"
 
 namespace gradmill {
 namespace {
+using testing::run_command;
 using testing::TemporaryFolder;
 using testing::test_world;
 
@@ -36,14 +36,11 @@ class Shared {
   }
   LinearModel train(const std::string& name, const std::string& data,
                     std::vector<std::string> more) {
-    std::vector<std::string> words{"gradmill", "train",  "linear", "--data",  data,        "--dir",
-                                   path_,      "--name", name,     "--quiet", "--threads", "1"};
+    std::vector<std::string> words{"train",  "linear", "--data",  data,        "--dir", path_,
+                                   "--name", name,     "--quiet", "--threads", "1"};
     words.insert(words.end(), more.begin(), more.end());
-    std::vector<const char*> argv;
-    for (const std::string& word : words) argv.push_back(word.c_str());
-    const auto parsed = parse_command_line(static_cast<int>(argv.size()), argv.data());
     Log log(test_world().rank(), LogLevel::error);
-    EXPECT_EQ(train_verb(parsed.options, test_world(), log), 0);
+    EXPECT_EQ(run_command(words, test_world(), log), 0);
     comm_->barrier();
     return LinearModel::load(cpu_, path_ + "/" + name);
   }

@@ -7,12 +7,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "dist/world.h"
 #include "launch/linear_export.h"
 #include "launch/linear_model.h"
 #include "launch/metrics_log.h"
-#include "launch/options.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/error_of.h"
 #include "tests/support/linear_files.h"
 #include "tests/support/shared_data.h"
@@ -24,25 +22,12 @@ namespace fs = std::filesystem;
 using testing::error_of;
 using testing::libsvm_text;
 using testing::read_bytes;
+using testing::run_command;
 using testing::shared_data;
 using testing::TemporaryFolder;
 
 const std::string kExamples = std::string(GRADMILL_SOURCE_DIR) + "/data/examples/";
 const std::string kConfigs = std::string(GRADMILL_SOURCE_DIR) + "/launch/configs/";
-
-int run(std::vector<std::string> words) {
-  words.insert(words.begin(), "gradmill");
-  words.emplace_back("--quiet");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) argv.push_back(word.c_str());
-  const auto [options, exit] = parse_command_line(static_cast<int>(argv.size()), argv.data());
-  Log log(0, LogLevel::error);
-  const auto world = World::start();
-  if (options.verb == "train") return train_verb(options, *world, log);
-  if (options.verb == "evaluate") return evaluate_verb(options, *world, log);
-  if (options.verb == "predict") return predict_verb(options, *world, log);
-  return export_verb(options, *world, log);
-}
 
 class LinearRun : public ::testing::Test {
  protected:
@@ -50,7 +35,7 @@ class LinearRun : public ::testing::Test {
     std::vector<std::string> words{"train", "linear", "--data", data,
                                    "--dir", dir(),    "--name", name};
     words.insert(words.end(), more.begin(), more.end());
-    EXPECT_EQ(run(words), 0);
+    EXPECT_EQ(run_command(words), 0);
   }
   std::string dir() const { return folder_ / "runs"; }
   std::string path(const std::string& name) const { return dir() + "/" + name; }
@@ -151,7 +136,8 @@ TEST_F(LinearRun, PredictionsAreThoseOfTheCoefficients) {
   const LinearModel m = model("a");
   // A feature that the model does not have, and labels that are no class, change nothing.
   const std::string rows = folder_.write("new.svm", "7 1:2 3:1\n0 500:3\n");
-  EXPECT_EQ(run({"predict", path("a"), "--data", rows, "--output", folder_ / "p.csv", "--scores"}),
+  EXPECT_EQ(run_command(
+                {"predict", path("a"), "--data", rows, "--output", folder_ / "p.csv", "--scores"}),
             0);
   const std::string csv = read_bytes(folder_ / "p.csv");
   EXPECT_EQ(csv.substr(0, csv.find('\n')), "prediction,probability_-1,probability_1,score_1");
@@ -159,18 +145,19 @@ TEST_F(LinearRun, PredictionsAreThoseOfTheCoefficients) {
   const std::string line = csv.substr(csv.find('\n') + 1);
   EXPECT_EQ(line.substr(0, line.find(',')), score > 0 ? "1" : "-1");
   EXPECT_NEAR(std::stod(line.substr(line.substr(0, line.find('\n')).rfind(',') + 1)), score, 1e-5);
-  EXPECT_EQ(run({"predict", path("a"), "--data", rows, "--output", folder_ / "p.jsonl"}), 0);
-  EXPECT_EQ(run({"predict", path("a"), "--data", rows, "--output", folder_ / "p.h5"}), 0);
+  EXPECT_EQ(run_command({"predict", path("a"), "--data", rows, "--output", folder_ / "p.jsonl"}),
+            0);
+  EXPECT_EQ(run_command({"predict", path("a"), "--data", rows, "--output", folder_ / "p.h5"}), 0);
   EXPECT_EQ(error_of([&] {
-              run({"predict", path("a"), "--data", rows, "--output", folder_ / "p.xls"});
+              run_command({"predict", path("a"), "--data", rows, "--output", folder_ / "p.xls"});
             }).kind(),
             ErrorKind::usage);
   EXPECT_EQ(error_of([&] {
-              run({"evaluate", path("a"), "--data", rows});
+              run_command({"evaluate", path("a"), "--data", rows});
             }).kind(),
             ErrorKind::data);  // 7 is no class
   EXPECT_EQ(error_of([&] {
-              run({"evaluate", path("a"), "--data", rows, "--user-column", "u"});
+              run_command({"evaluate", path("a"), "--data", rows, "--user-column", "u"});
             }).kind(),
             ErrorKind::usage);
 }
@@ -186,11 +173,11 @@ TEST_F(LinearRun, CoefficientsAreListedAndExportedWithTheirNames) {
   const std::string top = largest_coefficients(path("a"), 2, false);
   EXPECT_NE(top.find("yes: 4 features, 3 with"), std::string::npos) << top;
   EXPECT_NE(top.find("job="), std::string::npos) << top;
-  EXPECT_EQ(run({"export", path("a"), "--output", folder_ / "w.csv"}), 0);
+  EXPECT_EQ(run_command({"export", path("a"), "--output", folder_ / "w.csv"}), 0);
   const std::string exported = read_bytes(folder_ / "w.csv");
   EXPECT_EQ(exported.substr(0, 24), "feature,yes\n(intercept),") << exported;
   EXPECT_EQ(std::count(exported.begin(), exported.end(), '\n'), 6);  // with "job missing"
-  EXPECT_EQ(run({"export", path("a"), "--output", folder_ / "w.safetensors"}), 0);
+  EXPECT_EQ(run_command({"export", path("a"), "--output", folder_ / "w.safetensors"}), 0);
   const InputFile file = InputFile::open(folder_ / "w.safetensors");
   const auto header = SafetensorsHeader::read(file);
   EXPECT_EQ(header.find("coefficients")->shape, (std::vector<std::int64_t>{1, 4}));
@@ -198,7 +185,7 @@ TEST_F(LinearRun, CoefficientsAreListedAndExportedWithTheirNames) {
   EXPECT_NE(header.find("feature_names.bytes"), nullptr);
   // Prediction without the label column, from another format.
   const std::string rows = folder_.write("new.jsonl", "{\"age\":30,\"job\":\"pilot\"}\n");
-  EXPECT_EQ(run({"predict", path("a"), "--data", rows, "--output", folder_ / "p.csv"}), 0);
+  EXPECT_EQ(run_command({"predict", path("a"), "--data", rows, "--output", folder_ / "p.csv"}), 0);
   EXPECT_NE(read_bytes(folder_ / "p.csv").find("yes,"), std::string::npos);
 }
 
@@ -255,9 +242,10 @@ TEST_F(LinearRun, ClassWeightsMoveTheIntercept) {
 }
 
 TEST_F(LinearRun, SpamIsFoundFromTheRawFileByTheExampleConfiguration) {
-  EXPECT_EQ(run({"train", kConfigs + "sms-spam.toml", "--data",
-                 kExamples + "sms-spam/SMSSpamCollection.gz", "--dir", dir(), "--name", "sms"}),
-            0);
+  EXPECT_EQ(
+      run_command({"train", kConfigs + "sms-spam.toml", "--data",
+                   kExamples + "sms-spam/SMSSpamCollection.gz", "--dir", dir(), "--name", "sms"}),
+      0);
   EXPECT_GE(last("sms", "accuracy"), 0.975);
 }
 
@@ -270,8 +258,8 @@ TEST_F(LinearRun, TheCoefficientsAreThoseOfSpark) {
                                            "[[features]]\ncolumn = \"2\"\nkind = \"text\"\n"
                                            "hash_size = 1000\n[model]\nkind = \"linear\"\n"
                                            "[optimizer]\nkind = \"newton_cg\"\ntolerance = 1e-8\n");
-  EXPECT_EQ(run({"train", config, "--data", kExamples + "sms-spam/SMSSpamCollection.gz", "--dir",
-                 dir(), "--name", "sms", "--l2", golden.at("reg_param").dump()}),
+  EXPECT_EQ(run_command({"train", config, "--data", kExamples + "sms-spam/SMSSpamCollection.gz",
+                         "--dir", dir(), "--name", "sms", "--l2", golden.at("reg_param").dump()}),
             0);
   const LinearModel m = model("sms");
   const auto want = golden.at("coefficients").get<std::vector<double>>();

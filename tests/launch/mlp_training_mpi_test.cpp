@@ -7,8 +7,7 @@
 #include "dist/gather_strings.h"
 #include "launch/metrics_log.h"
 #include "launch/mlp_model.h"
-#include "launch/options.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/record_files.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_world.h"
@@ -17,6 +16,7 @@ namespace gradmill {
 namespace {
 using testing::record_config;
 using testing::record_text;
+using testing::run_command;
 using testing::TemporaryFolder;
 using testing::test_world;
 
@@ -38,14 +38,11 @@ class MlpTrainingMpi : public ::testing::Test {
   }
   void train(const std::string& name, const std::string& config,
              const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{"gradmill", "train", config,      "--dir", dir_,
-                                   "--name",   name,    "--threads", "1",     "--quiet"};
+    std::vector<std::string> words{"train", config,      "--dir", dir_,     "--name",
+                                   name,    "--threads", "1",     "--quiet"};
     words.insert(words.end(), more.begin(), more.end());
-    std::vector<const char*> argv;
-    for (const std::string& word : words) argv.push_back(word.c_str());
-    const auto parsed = parse_command_line(static_cast<int>(argv.size()), argv.data());
     Log log(test_world().rank(), LogLevel::error);
-    ASSERT_EQ(train_verb(parsed.options, test_world(), log), 0);
+    ASSERT_EQ(run_command(words, test_world(), log), 0);
     comm_->barrier();
   }
   std::vector<double> curve(const std::string& name, const std::string& metric) const {

@@ -7,13 +7,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "dist/world.h"
 #include "launch/inspect_checkpoint.h"
 #include "launch/metrics_log.h"
 #include "launch/mlp_model.h"
-#include "launch/options.h"
 #include "launch/safetensors.h"
-#include "launch/verbs.h"
+#include "tests/support/command.h"
 #include "tests/support/error_of.h"
 #include "tests/support/linear_files.h"
 #include "tests/support/record_files.h"
@@ -26,22 +24,8 @@ using testing::libsvm_text;
 using testing::read_bytes;
 using testing::record_config;
 using testing::record_text;
+using testing::run_command;
 using testing::TemporaryFolder;
-
-int run(std::vector<std::string> words) {
-  words.insert(words.begin(), "gradmill");
-  words.emplace_back("--quiet");
-  std::vector<const char*> argv;
-  for (const std::string& word : words) argv.push_back(word.c_str());
-  const auto [options, exit] = parse_command_line(static_cast<int>(argv.size()), argv.data());
-  Log log(0, LogLevel::error);
-  const auto world = World::start();
-  if (options.verb == "train") return train_verb(options, *world, log);
-  if (options.verb == "evaluate") return evaluate_verb(options, *world, log);
-  if (options.verb == "predict") return predict_verb(options, *world, log);
-  if (options.verb == "convert") return convert_verb(options, *world, log);
-  return export_verb(options, *world, log);
-}
 
 class MlpRun : public ::testing::Test {
  protected:
@@ -50,7 +34,7 @@ class MlpRun : public ::testing::Test {
     std::vector<std::string> words{"train",  what, "--dir",    dir(),
                                    "--name", name, "--device", "cpu"};
     words.insert(words.end(), more.begin(), more.end());
-    EXPECT_EQ(run(words), 0);
+    EXPECT_EQ(run_command(words), 0);
   }
   /// A configuration for the records of record_text.
   std::string config(const std::string& data, const std::string& more = {}) const {
@@ -71,7 +55,7 @@ class MlpRun : public ::testing::Test {
   MlpModel model(const std::string& name) const { return MlpModel::load(cpu_, cpu_, path(name)); }
   std::string evaluated(const std::string& name, const std::string& data) const {
     ::testing::internal::CaptureStdout();
-    EXPECT_EQ(run({"evaluate", path(name), "--data", data, "--json"}), 0);
+    EXPECT_EQ(run_command({"evaluate", path(name), "--data", data, "--json"}), 0);
     return ::testing::internal::GetCapturedStdout();
   }
 
@@ -168,7 +152,7 @@ TEST_F(MlpRun, TheSameRecordsInOtherFormatsGiveTheSameModel) {
   const std::string csv = folder_.write("d.csv", record_text(400, 2, 7));
   train("csv", config(csv));
   for (const std::string to : {"hdf5", "tfrecord"}) {
-    ASSERT_EQ(run({"convert", config(csv), folder_ / to, "--to", to, "--shards", "3"}), 0);
+    ASSERT_EQ(run_command({"convert", config(csv), folder_ / to, "--to", to, "--shards", "3"}), 0);
     train(to, folder_.write("converted.toml",
                             "[data]\ntrain = \"" + folder_ / to +
                                 "\"\n[model]\nkind = \"mlp\"\nhidden = [16, 8]\nembedding_dim = 4\n"
@@ -201,7 +185,8 @@ TEST_F(MlpRun, PredictsAndMeasuresAsInTraining) {
     EXPECT_EQ(measured[name].get<double>(), m.info.metrics.at(name)) << name;
 
   const std::string out = folder_ / "p.csv";
-  ASSERT_EQ(run({"predict", path("m"), "--data", held_out, "--output", out, "--scores"}), 0);
+  ASSERT_EQ(run_command({"predict", path("m"), "--data", held_out, "--output", out, "--scores"}),
+            0);
   const std::string text = read_bytes(out);
   EXPECT_EQ(text.substr(0, text.find('\n')), "prediction,probability_no,probability_yes,score_yes");
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 201);
@@ -210,7 +195,7 @@ TEST_F(MlpRun, PredictsAndMeasuresAsInTraining) {
 TEST_F(MlpRun, ExportsWhatItsTensorsMean) {
   train("m", config(folder_.write("d.csv", record_text(300, 2, 1))), {"--epochs", "1"});
   const std::string out = folder_ / "m.safetensors";
-  ASSERT_EQ(run({"export", path("m"), "--output", out}), 0);
+  ASSERT_EQ(run_command({"export", path("m"), "--output", out}), 0);
   const std::string bytes = read_bytes(out);
   std::uint64_t size = 0;
   std::copy_n(bytes.data(), sizeof size, reinterpret_cast<char*>(&size));
